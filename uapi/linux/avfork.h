@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/avfork: create a process that shares the caller's memory, runs on a
+ * stack of its own and starts with nothing but what it is granted.
+ *
+ * Documentation/avfork.rst describes every field, flag and error.
+ */
+#ifndef _UAPI_LINUX_AVFORK_H
+#define _UAPI_LINUX_AVFORK_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Reported by AVFORK_IOC_INFO; grows when the interface does. */
+#define AVFORK_ABI_VERSION	1
+
+/* Return when the child has left the shared memory, as vfork(2) does. */
+#define AVFORK_SYNC		0x1
+/* Grant descriptors 0, 1 and 2, those that are open, under their own number. */
+#define AVFORK_STDIO		0x2
+/* Start the child in the cgroup that avfork_args.cgroup_fd names. */
+#define AVFORK_INTO_CGROUP	0x4
+
+/* The smallest stack that the device accepts, in bytes. */
+#define AVFORK_STACK_MIN	4096
+
+/**
+ * struct avfork_fd - one granted descriptor
+ * @parent_fd: an open descriptor of the caller
+ * @child_fd:  the number under which the child has it, below RLIMIT_NOFILE
+ * @flags:     FD_CLOEXEC or 0
+ * @reserved:  0
+ */
+struct avfork_fd {
+	__s32 parent_fd;
+	__s32 child_fd;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct avfork_args - how a child starts
+ * @flags:       AVFORK_*
+ * @namespaces:  CLONE_NEW*: the namespaces that are made anew for the child
+ * @entry:       address of the child's first instruction
+ * @arg:         the first argument that @entry finds, as a C function would
+ * @stack:       lowest byte of the child's stack, a multiple of 16
+ * @stack_size:  bytes, a multiple of 16, at least AVFORK_STACK_MIN
+ * @tls:         the child's thread pointer
+ * @release:     address of a __u32, or 0: the kernel stores 0 there and wakes
+ *               one futex waiter when the child has left the shared memory
+ * @pidfd:       address of an int that receives a pidfd of the child, or 0
+ * @fds:         address of @nr_fds struct avfork_fd
+ * @nr_fds:      how many descriptors are granted there
+ * @exit_signal: sent to the parent when the child dies, or 0 for none; unlike
+ *               clone(2)'s it outlives an exec
+ * @cgroup_fd:   with AVFORK_INTO_CGROUP a cgroup v2 directory, else 0
+ * @reserved:    0
+ */
+struct avfork_args {
+	__aligned_u64 flags;
+	__aligned_u64 namespaces;
+	__aligned_u64 entry;
+	__aligned_u64 arg;
+	__aligned_u64 stack;
+	__aligned_u64 stack_size;
+	__aligned_u64 tls;
+	__aligned_u64 release;
+	__aligned_u64 pidfd;
+	__aligned_u64 fds;
+	__u32 nr_fds;
+	__u32 exit_signal;
+	__s32 cgroup_fd;
+	__u32 reserved;
+};
+
+#define AVFORK_ARGS_SIZE_VER0	96	/* sizeof the first struct avfork_args */
+
+/**
+ * struct avfork_info - what this device can do
+ * @abi_version: AVFORK_ABI_VERSION of the module
+ * @reserved:    0
+ * @flags:       the AVFORK_* flags that it knows
+ * @namespaces:  the CLONE_NEW* flags that it knows
+ */
+struct avfork_info {
+	__u32 abi_version;
+	__u32 reserved;
+	__aligned_u64 flags;
+	__aligned_u64 namespaces;
+};
+
+#define AVFORK_INFO_SIZE_VER0	24	/* sizeof the first struct avfork_info */
+
+#define AVFORK_IOC_MAGIC	0xD7
+#define AVFORK_IOC_SPAWN	_IOW(AVFORK_IOC_MAGIC, 0x40, struct avfork_args)
+#define AVFORK_IOC_INFO		_IOR(AVFORK_IOC_MAGIC, 0x41, struct avfork_info)
+
+#endif /* _UAPI_LINUX_AVFORK_H */
