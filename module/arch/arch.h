@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What an architecture provides: one file beside this one, named in Kbuild.
+ */
+#ifndef AVFORK_ARCH_H
+#define AVFORK_ARCH_H
+
+/**
+ * struct avfork_start - where a child's user code starts
+ * @entry:     its first instruction
+ * @arg:       the first argument of a C function there
+ * @stack_top: the end of its stack, a multiple of 16
+ * @tls:       its thread pointer
+ *
+ * The caller has checked that the addresses lie in user space.
+ */
+struct avfork_start {
+	unsigned long entry;
+	unsigned long arg;
+	unsigned long stack_top;
+	unsigned long tls;
+};
+
+/**
+ * avfork_arch_start - make current return to user space at @start
+ * @start: where
+ *
+ * Runs in the child, in the function that kernel_clone() started it with. Every
+ * register that @start does not set reads as zero afterwards, so the child
+ * learns nothing that its parent held there.
+ */
+void avfork_arch_start(const struct avfork_start *start);
+
+#endif

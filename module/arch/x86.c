@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Starting a child on x86-64.
+ */
+#include <linux/preempt.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <linux/sched/task_stack.h>
+#include <linux/string.h>
+
+#include <asm/fsgsbase.h>
+#include <asm/processor.h>
+
+#include "arch.h"
+
+void avfork_arch_start(const struct avfork_start *start)
+{
+	struct thread_struct *thread = &current->thread;
+	struct pt_regs *regs = current_pt_regs();
+
+	/*
+	 * The FPU and vector registers are already at their initial values:
+	 * copy_thread() does not copy them for a child that has a function.
+	 */
+	memset(regs, 0, sizeof(*regs));
+	/*
+	 * A function finds its return address at the stack pointer, just below
+	 * a multiple of 16. start_thread() is exec's: it sets the stack,
+	 * instruction and flags registers and all the segments.
+	 */
+	start_thread(regs, start->entry, start->stack_top - sizeof(long));
+	regs->di = start->arg;
+	/* Not in a system call: nothing may be restarted. */
+	regs->orig_ax = -1;
+
+	/*
+	 * As do_arch_prctl_64(ARCH_SET_FS) does it: a context switch between
+	 * the register and its saved copy would lose one of them. The saved
+	 * selectors and the GS base are those that start_thread() has loaded.
+	 */
+	preempt_disable();
+	thread->fsindex = 0;
+	thread->gsindex = 0;
+	thread->gsbase = 0;
+	x86_fsbase_write_cpu(start->tls);
+	thread->fsbase = start->tls;
+	preempt_enable();
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A birth: all that a child needs to start, on its way from parent to child.
+ *
+ * The parent makes it, and everything that can fail happens there. Then it
+ * passes it to kernel_clone(), whose child runs avfork_birth_complete() in the
+ * kernel before its first user instruction, even when it has been killed by
+ * then. So a birth has one owner at any time: the parent until kernel_clone()
+ * succeeds, then the child, which turns it into its own state and frees it.
+ */
+#include <linux/atomic.h>
+#include <linux/err.h>
+#include <linux/fdtable.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include <linux/avfork.h>
+
+#include "arch/arch.h"
+#include "birth.h"
+#include "exit_signal.h"
+#include "symbols.h"
+#include "table.h"
+
+/**
+ * struct avfork_birth - what a child starts with
+ * @start:       its user registers
+ * @files:       its descriptor table; a reference
+ * @exit_signal: the entry that keeps its exit signal; NULL for SIGCHLD, which
+ *               needs no keeping
+ */
+struct avfork_birth {
+	struct avfork_start start;
+	struct files_struct *files;
+	struct avfork_exit_signal *exit_signal;
+};
+
+/*
+ * How many births there are. A child runs the module's code when its parent's
+ * call has long returned and /dev/avfork may be closed, so neither of them
+ * keeps the module loaded for it; this count does.
+ */
+static atomic_t nr_births = ATOMIC_INIT(0);
+
+static void birth_free(struct avfork_birth *birth)
+{
+	kfree(birth);
+	if (atomic_dec_and_test(&nr_births))
+		wake_up_var(&nr_births);
+}
+
+/**
+ * avfork_birth_new - prepare a child
+ * @args: how it starts; checked by the caller, but for the descriptors
+ *
+ * Return: a birth for kernel_clone(), or an ERR_PTR: those of
+ * avfork_table_build(), or -ENOMEM.
+ */
+struct avfork_birth *avfork_birth_new(const struct avfork_args *args)
+{
+	struct avfork_birth *birth;
+	long err;
+
+	birth = kmalloc(sizeof(*birth), GFP_KERNEL_ACCOUNT);
+	if (!birth)
+		return ERR_PTR(-ENOMEM);
+	birth->start.entry = args->entry;
+	birth->start.arg = args->arg;
+	birth->start.stack_top = args->stack + args->stack_size;
+	birth->start.tls = args->tls;
+
+	birth->files = avfork_table_build(args);
+	if (IS_ERR(birth->files)) {
+		err = PTR_ERR(birth->files);
+		goto free_birth;
+	}
+
+	birth->exit_signal = NULL;
+	if (args->exit_signal != SIGCHLD) {
+		birth->exit_signal = avfork_exit_signal_new(args->exit_signal);
+		if (!birth->exit_signal) {
+			err = -ENOMEM;
+			goto put_files;
+		}
+	}
+
+	/* The open /dev/avfork keeps the module loaded up to here. */
+	atomic_inc(&nr_births);
+	return birth;
+
+put_files:
+	static_call(avfork_put_files_struct)(birth->files);
+free_birth:
+	kfree(birth);
+	return ERR_PTR(err);
+}
+
+/**
+ * avfork_birth_abort - undo avfork_birth_new(), when kernel_clone() has failed
+ * @birth: the birth
+ */
+void avfork_birth_abort(struct avfork_birth *birth)
+{
+	if (birth->exit_signal)
+		avfork_exit_signal_free(birth->exit_signal);
+	static_call(avfork_put_files_struct)(birth->files);
+	birth_free(birth);
+}
+
+/* Nothing of the caller's table was ever reachable for the child's own code. */
+static void swap_files(struct files_struct *files)
+{
+	struct files_struct *shared;
+
+	/* task_lock: what /proc and pidfd_getfd() read ->files under. */
+	task_lock(current);
+	shared = current->files;
+	current->files = files;
+	task_unlock(current);
+	static_call(avfork_put_files_struct)(shared);
+}
+
+/*
+ * The child has a copy of the caller's dispositions, mask and alternate stack.
+ * A signal that arrived meanwhile is pending, and is acted on by what stands
+ * here when the child leaves the kernel: its default action.
+ */
+static void reset_signals(void)
+{
+	/* No lock: only exec and exit change a task's own ->sighand. */
+	struct sighand_struct *sighand = rcu_dereference_raw(current->sighand);
+	sigset_t none;
+
+	BUILD_BUG_ON(SIG_DFL);
+	spin_lock_irq(&sighand->siglock);
+	memset(sighand->action, 0, sizeof(sighand->action));
+	spin_unlock_irq(&sighand->siglock);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* copy_process() does this, but not for CLONE_VFORK. */
+	sas_ss_reset(current);
+}
+
+/**
+ * avfork_birth_complete - the child's first function
+ * @data: its birth
+ *
+ * Nothing here can fail. The child goes to user space when it returns.
+ *
+ * Return: 0
+ */
+int avfork_birth_complete(void *data)
+{
+	struct avfork_birth *birth = data;
+
+	swap_files(birth->files);
+	reset_signals();
+	if (birth->exit_signal)
+		avfork_exit_signal_keep(birth->exit_signal);
+	avfork_arch_start(&birth->start);
+	birth_free(birth);
+	return 0;
+}
+
+/**
+ * avfork_birth_wait_all - wait until no child runs the module's code
+ *
+ * For module exit, when no new birth can begin.
+ */
+void avfork_birth_wait_all(void)
+{
+	wait_var_event(&nr_births, !atomic_read(&nr_births));
+	/*
+	 * The last child has counted itself off, but may not have returned from
+	 * avfork_birth_complete(), and may be preempted there. It has not
+	 * slept of its own accord since, which is what this waits for.
+	 */
+	synchronize_rcu_tasks();
+}

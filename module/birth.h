@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AVFORK_BIRTH_H
+#define AVFORK_BIRTH_H
+
+struct avfork_args;
+struct avfork_birth;
+
+struct avfork_birth *avfork_birth_new(const struct avfork_args *args);
+void avfork_birth_abort(struct avfork_birth *birth);
+int avfork_birth_complete(void *birth);
+
+void avfork_birth_wait_all(void);
+
+#endif

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeping a child's exit signal across exec.
+ *
+ * A child whose exit signal is not SIGCHLD is one that only a wait with __WALL
+ * or __WCLONE reaps, and whose status is kept even where SIGCHLD is ignored: it
+ * is out of reach of the program's own wait() loop. But exec sets the exit
+ * signal back to SIGCHLD (de_thread() in fs/exec.c), and a child that execs is
+ * the common case. So children with another exit signal are remembered here,
+ * by their thread group's pid, from their first instruction in the kernel to
+ * the death of their last thread, and the signal is put back
+ * - after each exec, in the sched_process_exec tracepoint;
+ * - before the parent is told of the death, in sched_process_exit, which
+ *   do_exit() passes on its way to exit_notify(). No exec can follow, and so a
+ *   child that is killed in the middle of an exec keeps its signal as well.
+ *
+ * Each entry is put in and taken out by the child itself. It holds a reference
+ * to the module: a promise that was made is kept, rmmod gets EBUSY.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/hashtable.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/rculist.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/tracepoint.h>
+
+#include <trace/events/sched.h>
+
+#include "compat.h"
+#include "exit_signal.h"
+
+/**
+ * struct avfork_exit_signal - the exit signal that one child keeps
+ * @node:   in kept_signals, hashed by @child
+ * @child:  the child's thread group; compared only, and only while it lives
+ * @parent: the thread group that made the child; a reference
+ * @signal: what @parent gets when the child dies, 0 for nothing
+ * @rcu:    frees the entry after the last lookup that may have seen it
+ */
+struct avfork_exit_signal {
+	struct hlist_node node;
+	struct pid *child;
+	struct pid *parent;
+	int signal;
+	struct rcu_head rcu;
+};
+
+static DEFINE_HASHTABLE(kept_signals, 8);
+/* Serializes changes of kept_signals. Raw: tracepoints cannot sleep. */
+static DEFINE_RAW_SPINLOCK(kept_lock);
+/* How many entries there are: with none, the probes cost next to nothing. */
+static atomic_t nr_kept = ATOMIC_INIT(0);
+
+static struct tracepoint *exec_tracepoint, *exit_tracepoint;
+
+static void entry_free(struct avfork_exit_signal *kept)
+{
+	put_pid(kept->parent);
+	kfree(kept);
+	module_put(THIS_MODULE);
+}
+
+static void entry_free_rcu(struct rcu_head *rcu)
+{
+	entry_free(container_of(rcu, struct avfork_exit_signal, rcu));
+}
+
+/* The entry of current's thread group. Its own threads alone take it out. */
+static struct avfork_exit_signal *entry_of_current(void)
+{
+	struct pid *child = task_tgid(current);
+	struct avfork_exit_signal *kept;
+
+	/* current's own insertion, if there was one, is before this read. */
+	if (!atomic_read(&nr_kept))
+		return NULL;
+	hash_for_each_possible_rcu(kept_signals, kept, node, (ulong)child)
+		if (kept->child == child)
+			return kept;
+	return NULL;
+}
+
+/*
+ * Put the signal back, unless the parent is no longer the program that asked
+ * for it: it may have died, and init must be told with SIGCHLD, or have exec'd,
+ * which kernel_clone()'s children notice by the same pair of counters.
+ *
+ * The parent's death may be under way on another CPU. forget_original_parent()
+ * first changes real_parent, then stores SIGCHLD. Here the signal is stored
+ * first and real_parent read after it, with a full barrier between: either the
+ * new parent is seen here, or SIGCHLD is stored over the signal there. The
+ * parent's stores stay in order on x86 (TSO).
+ */
+static void put_back(const struct avfork_exit_signal *kept)
+{
+	struct task_struct *leader = current->group_leader;
+	struct task_struct *parent;
+
+	WRITE_ONCE(leader->exit_signal, kept->signal);
+	smp_mb(); /* see above; the pair is tasklist_lock and TSO */
+	parent = rcu_dereference(leader->real_parent);
+	if (task_tgid(parent) != kept->parent ||
+	    leader->parent_exec_id != READ_ONCE(parent->self_exec_id))
+		WRITE_ONCE(leader->exit_signal, SIGCHLD);
+}
+
+static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
+		       struct linux_binprm *bprm)
+{
+	const struct avfork_exit_signal *kept;
+
+	rcu_read_lock();
+	kept = entry_of_current();
+	if (kept)
+		put_back(kept);
+	rcu_read_unlock();
+}
+
+/*
+ * Only for a group's last thread, when do_exit() has counted it off ->live: an
+ * earlier one may be outlived by another that execs. Two threads that leave at
+ * once may both read 0 here; the lock lets one of them take the entry. Its
+ * leader cannot have told the parent yet, as it does that when it is the only
+ * thread left in the group, and this thread is still in it.
+ */
+static void before_exit(AVFORK_EXIT_PROBE_ARGS)
+{
+	struct avfork_exit_signal *kept;
+	bool taken = false;
+
+	if (atomic_read(&current->signal->live))
+		return;
+
+	rcu_read_lock();
+	kept = entry_of_current();
+	if (kept) {
+		unsigned long flags;
+
+		put_back(kept);
+		raw_spin_lock_irqsave(&kept_lock, flags);
+		if (!hlist_unhashed(&kept->node)) {
+			hlist_del_init_rcu(&kept->node);
+			taken = true;
+		}
+		raw_spin_unlock_irqrestore(&kept_lock, flags);
+	}
+	rcu_read_unlock();
+
+	if (taken) {
+		atomic_dec(&nr_kept);
+		call_rcu(&kept->rcu, entry_free_rcu);
+	}
+}
+
+/**
+ * avfork_exit_signal_new - make an entry for a child to be
+ * @signal: its exit signal
+ *
+ * Called by the parent; current must hold /dev/avfork open.
+ *
+ * Return: the entry, which belongs to the caller until the child has passed it
+ * to avfork_exit_signal_keep(), or NULL without memory.
+ */
+struct avfork_exit_signal *avfork_exit_signal_new(int signal)
+{
+	struct avfork_exit_signal *kept;
+
+	kept = kmalloc(sizeof(*kept), GFP_KERNEL_ACCOUNT);
+	if (!kept)
+		return NULL;
+	kept->parent = get_pid(task_tgid(current));
+	kept->signal = signal;
+	__module_get(THIS_MODULE);
+	return kept;
+}
+
+/**
+ * avfork_exit_signal_free - free an entry whose child was not made
+ * @kept: the entry
+ */
+void avfork_exit_signal_free(struct avfork_exit_signal *kept)
+{
+	entry_free(kept);
+}
+
+/**
+ * avfork_exit_signal_keep - remember current's exit signal for its lifetime
+ * @kept: the entry that current's parent made
+ */
+void avfork_exit_signal_keep(struct avfork_exit_signal *kept)
+{
+	unsigned long flags;
+
+	kept->child = task_tgid(current);
+	atomic_inc(&nr_kept);
+	raw_spin_lock_irqsave(&kept_lock, flags);
+	hash_add_rcu(kept_signals, &kept->node, (ulong)kept->child);
+	raw_spin_unlock_irqrestore(&kept_lock, flags);
+}
+
+static void match_tracepoint(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "sched_process_exec"))
+		exec_tracepoint = tp;
+	else if (!strcmp(tp->name, "sched_process_exit"))
+		exit_tracepoint = tp;
+}
+
+/**
+ * avfork_exit_signal_init - attach to the two tracepoints
+ *
+ * They are not exported to modules by name, but for_each_kernel_tracepoint()
+ * lists them.
+ *
+ * Return: 0 or an errno, with the missing tracepoint named in the log.
+ */
+int avfork_exit_signal_init(void)
+{
+	int err;
+
+	/* The probes must have the types that these headers declare. */
+	check_trace_callback_type_sched_process_exec(after_exec);
+	check_trace_callback_type_sched_process_exit(before_exit);
+
+	for_each_kernel_tracepoint(match_tracepoint, NULL);
+	if (!exec_tracepoint || !exit_tracepoint) {
+		pr_err("this kernel has no tracepoint sched_process_%s\n",
+		       exec_tracepoint ? "exit" : "exec");
+		return -ENOENT;
+	}
+
+	err = tracepoint_probe_register(exec_tracepoint, after_exec, NULL);
+	if (err)
+		return err;
+	err = tracepoint_probe_register(exit_tracepoint, before_exit, NULL);
+	if (err) {
+		tracepoint_probe_unregister(exec_tracepoint, after_exec, NULL);
+		tracepoint_synchronize_unregister();
+	}
+	return err;
+}
+
+/**
+ * avfork_exit_signal_exit - detach
+ *
+ * There is no entry left: each held a reference to the module.
+ */
+void avfork_exit_signal_exit(void)
+{
+	tracepoint_probe_unregister(exit_tracepoint, before_exit, NULL);
+	tracepoint_probe_unregister(exec_tracepoint, after_exec, NULL);
+	tracepoint_synchronize_unregister();
+	/* The last entry's reference goes inside its RCU callback. */
+	rcu_barrier();
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/avfork: processes that share their parent's memory, run on a stack of
+ * their own and start with nothing but what they are granted.
+ *
+ * The child is made by the kernel's own kernel_clone(), so that pids, ptrace,
+ * audit, cgroups, rlimits, LSMs, namespaces and pidfds behave as with clone(2).
+ * This module decides only how it starts:
+ *
+ *   spawn.c        the parent's call, from struct avfork_args to kernel_clone()
+ *   birth.c        what passes from parent to child, and the child's first steps
+ *   table.c        the child's descriptor table, built from its grants
+ *   exit_signal.c  what keeps a child hidden from wait() across an exec
+ *   symbols.c      the functions that the kernel does not export
+ *   arch/          the child's registers, one file an architecture
+ *   compat.h       the differences between kernels, found from their headers
+ *
+ * The device has no state: an open file of it only keeps the module loaded.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/seccomp.h>
+#include <linux/uaccess.h>
+
+#include "birth.h"
+#include "exit_signal.h"
+#include "spawn.h"
+#include "symbols.h"
+#include "table.h"
+
+static bool allow_seccomp;
+module_param(allow_seccomp, bool, 0644);
+MODULE_PARM_DESC(allow_seccomp,
+		 "let processes under seccomp spawn, even where their filter forbids clone (default: no)");
+
+static long ioctl_spawn(const void __user *arg, size_t size)
+{
+	struct avfork_args args;
+	int err;
+
+	/* A filter that forbids clone is not to be got round by an ioctl. */
+	if (seccomp_mode(&current->seccomp) != SECCOMP_MODE_DISABLED &&
+	    !READ_ONCE(allow_seccomp))
+		return -EPERM;
+
+	BUILD_BUG_ON(sizeof(args) != AVFORK_ARGS_SIZE_VER0);
+	if (size < AVFORK_ARGS_SIZE_VER0)
+		return -EINVAL;
+	err = copy_struct_from_user(&args, sizeof(args), arg, size);
+	if (err)
+		return err;
+	return avfork_spawn(&args);
+}
+
+static long ioctl_info(void __user *arg, size_t size)
+{
+	const struct avfork_info info = {
+		.abi_version = AVFORK_ABI_VERSION,
+		.flags = AVFORK_FLAGS,
+		.namespaces = AVFORK_NAMESPACES,
+	};
+	size_t known = min(size, sizeof(info));
+
+	BUILD_BUG_ON(sizeof(info) != AVFORK_INFO_SIZE_VER0);
+	if (size < AVFORK_INFO_SIZE_VER0)
+		return -EINVAL;
+	if (copy_to_user(arg, &info, known) ||
+	    clear_user(arg + known, size - known))
+		return -EFAULT;
+	return 0;
+}
+
+static long avfork_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	if (_IOC_TYPE(cmd) != AVFORK_IOC_MAGIC)
+		return -ENOTTY;
+
+	/* By number alone: the size in @cmd is that of the caller's struct. */
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(AVFORK_IOC_SPAWN):
+		return ioctl_spawn(argp, _IOC_SIZE(cmd));
+	case _IOC_NR(AVFORK_IOC_INFO):
+		return ioctl_info(argp, _IOC_SIZE(cmd));
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* No compat_ioctl: a 32-bit caller gets ENOTTY. */
+static const struct file_operations avfork_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = avfork_ioctl,
+};
+
+static struct miscdevice avfork_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "avfork",
+	.fops = &avfork_fops,
+	/* It gives nobody more than clone(2) does. */
+	.mode = 0666,
+};
+
+static int __init avfork_init(void)
+{
+	int err;
+
+	err = avfork_symbols_bind();
+	if (err)
+		return err;
+	avfork_table_init();
+	err = avfork_exit_signal_init();
+	if (err)
+		return err;
+	err = misc_register(&avfork_device);
+	if (err)
+		avfork_exit_signal_exit();
+	return err;
+}
+
+static void __exit avfork_exit(void)
+{
+	misc_deregister(&avfork_device);
+	avfork_birth_wait_all();
+	avfork_exit_signal_exit();
+}
+
+module_init(avfork_init);
+module_exit(avfork_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Asynchronous vfork: processes that start with only what they are granted");

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AVFORK_IOC_SPAWN, once its argument is in the kernel.
+ */
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+
+#include "birth.h"
+#include "spawn.h"
+#include "symbols.h"
+
+/*
+ * Stricter than access_ok(), which on some kernels lets through what is not
+ * canonical: these addresses go to registers, not through a checked copy.
+ */
+static bool in_user_space(u64 start, u64 size)
+{
+	return size <= TASK_SIZE_MAX && start <= TASK_SIZE_MAX - size;
+}
+
+static int check_args(const struct avfork_args *args)
+{
+	if (args->flags & ~AVFORK_FLAGS ||
+	    args->namespaces & ~(u64)AVFORK_NAMESPACES || args->reserved)
+		return -EINVAL;
+	if (!valid_signal(args->exit_signal))
+		return -EINVAL;
+	if (!(args->flags & AVFORK_INTO_CGROUP) && args->cgroup_fd)
+		return -EINVAL;
+	if (!args->entry || !args->stack ||
+	    args->stack_size < AVFORK_STACK_MIN ||
+	    !IS_ALIGNED(args->stack | args->stack_size, 16) ||
+	    !IS_ALIGNED(args->release, sizeof(u32)))
+		return -EINVAL;
+	if (!in_user_space(args->entry, 1) ||
+	    !in_user_space(args->stack, args->stack_size) ||
+	    !in_user_space(args->tls, 1) ||
+	    !in_user_space(args->release, sizeof(u32)))
+		return -EFAULT;
+	return 0;
+}
+
+/**
+ * avfork_spawn - make a child
+ * @args: how it starts; unchecked
+ *
+ * Return: the child's pid as the caller's namespace has it, or an errno:
+ * check_args()'s, avfork_birth_new()'s or kernel_clone()'s.
+ */
+long avfork_spawn(const struct avfork_args *args)
+{
+	struct kernel_clone_args clone = {
+		/*
+		 * CLONE_FILES: to copy the caller's table only to drop it would
+		 * cost what the table holds. The child never gets to use it.
+		 */
+		.flags = CLONE_VM | CLONE_FILES | args->namespaces,
+		.exit_signal = args->exit_signal,
+		.fn = avfork_birth_complete,
+	};
+	struct avfork_birth *birth;
+	long pid;
+	int err;
+
+	err = check_args(args);
+	if (err)
+		return err;
+
+	if (args->flags & AVFORK_SYNC)
+		clone.flags |= CLONE_VFORK;
+	if (args->flags & AVFORK_INTO_CGROUP) {
+		clone.flags |= CLONE_INTO_CGROUP;
+		clone.cgroup = args->cgroup_fd;
+	}
+	if (args->release) {
+		clone.flags |= CLONE_CHILD_CLEARTID;
+		clone.child_tid = u64_to_user_ptr(args->release);
+	}
+	if (args->pidfd) {
+		clone.flags |= CLONE_PIDFD;
+		clone.pidfd = u64_to_user_ptr(args->pidfd);
+	}
+
+	birth = avfork_birth_new(args);
+	if (IS_ERR(birth))
+		return PTR_ERR(birth);
+	clone.fn_arg = birth;
+
+	/*
+	 * Once this has succeeded the birth is the child's. It may fail with
+	 * -ERESTARTNOINTR for a pending signal: the whole call is then made
+	 * again, by the kernel's own syscall restart.
+	 */
+	pid = static_call(avfork_kernel_clone)(&clone);
+	if (pid < 0)
+		avfork_birth_abort(birth);
+	return pid;
+}

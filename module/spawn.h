@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef AVFORK_SPAWN_H
+#define AVFORK_SPAWN_H
+
+#include <linux/avfork.h>
+#include <linux/sched.h>
+
+/* What struct avfork_args may hold. */
+#define AVFORK_FLAGS		(AVFORK_SYNC | AVFORK_STDIO | \
+				 AVFORK_INTO_CGROUP)
+#define AVFORK_NAMESPACES	(CLONE_NEWNS | CLONE_NEWCGROUP | \
+				 CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
+				 CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
+
+long avfork_spawn(const struct avfork_args *args);
+
+#endif

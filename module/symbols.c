@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reaching the kernel functions that are not exported.
+ *
+ * A kprobe knows where a function is, a static call reaches it. On x86 a static
+ * call is a direct call patched into place. That matters: with
+ * CONFIG_X86_KERNEL_IBT the kernel seals the ENDBR of functions whose address
+ * it never takes, and calling one of those through a pointer raises #CP. A
+ * direct call needs no ENDBR, nor does it pay for a retpoline.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kprobes.h>
+
+#include "symbols.h"
+
+DEFINE_STATIC_CALL_NULL(avfork_kernel_clone, kernel_clone);
+DEFINE_STATIC_CALL_NULL(avfork_dup_fd, dup_fd);
+DEFINE_STATIC_CALL_NULL(avfork_put_files_struct, put_files_struct);
+
+static void *find_function(const char *name)
+{
+	/*
+	 * Disabled: registering resolves the name and patches nothing. Behind
+	 * an ENDBR the address is that of the instruction after it, which is
+	 * as good a target for a direct call.
+	 */
+	struct kprobe kp = {
+		.symbol_name = name,
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	int err = register_kprobe(&kp);
+
+	if (err) {
+		pr_err("this kernel has no usable %s() (error %d)\n", name, err);
+		return NULL;
+	}
+	unregister_kprobe(&kp);
+	return kp.addr;
+}
+
+#define bind(function) ({						\
+	typeof(function) *__found = find_function(#function);		\
+									\
+	if (__found)							\
+		static_call_update(avfork_##function, __found);		\
+	!!__found;							\
+})
+
+/**
+ * avfork_symbols_bind - find every function and bind its static call
+ *
+ * Return: 0, or -ENOENT with the missing function named in the log.
+ */
+int avfork_symbols_bind(void)
+{
+	if (!bind(kernel_clone) || !bind(dup_fd) || !bind(put_files_struct))
+		return -ENOENT;
+	return 0;
+}

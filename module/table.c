@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A child's descriptor table, built from its grants.
+ *
+ * The kernel's dup_fd() allocates the table, so that it is one of the kernel's
+ * own and put_files_struct() can free it. What dup_fd() is given to copy is a
+ * template of ours that has no files: the copy is empty, and as large as the
+ * template's highest open bit asks for. The granted files then go into it
+ * directly. Nobody else has seen the table yet, so none of this takes a lock,
+ * and its cost depends on the grants alone, not on the caller's table.
+ */
+#include <linux/err.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include <linux/avfork.h>
+
+#include "compat.h"
+#include "symbols.h"
+#include "table.h"
+
+/*
+ * The template for tables of up to NR_OPEN_DEFAULT descriptors, which is the
+ * size that every files_struct brings with it. dup_fd() locks what it copies;
+ * one template a CPU keeps spawning CPUs off each other's lock. A task that
+ * migrates meanwhile does no harm, as nothing ever writes to a template.
+ */
+static DEFINE_PER_CPU(struct files_struct, small_template);
+
+static void template_init(struct files_struct *files)
+{
+	struct fdtable *fdt = &files->fdtab;
+
+	spin_lock_init(&files->file_lock);
+	fdt->max_fds = NR_OPEN_DEFAULT;
+	fdt->fd = files->fd_array;
+	fdt->open_fds = files->open_fds_init;
+	fdt->close_on_exec = files->close_on_exec_init;
+	fdt->full_fds_bits = files->full_fds_bits_init;
+	RCU_INIT_POINTER(files->fdt, fdt);
+}
+
+/**
+ * avfork_table_init - make the templates
+ */
+void avfork_table_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		template_init(per_cpu_ptr(&small_template, cpu));
+}
+
+/* An empty table that has room for descriptors 0 to @highest. */
+static struct files_struct *table_alloc(unsigned int highest)
+{
+	unsigned int slots = ALIGN(highest + 1, BITS_PER_LONG);
+	struct large_template {
+		struct files_struct files;
+		struct file *fd[];
+	} *template;
+	struct files_struct *table;
+	unsigned long *bits;
+
+	if (slots <= NR_OPEN_DEFAULT)
+		return avfork_dup_all(static_call(avfork_dup_fd),
+				      raw_cpu_ptr(&small_template));
+	/* What the kernel's own tables obey; kvmalloc() would warn beyond it. */
+	if (struct_size(template, fd, slots) > INT_MAX)
+		return ERR_PTR(-EMFILE);
+
+	template = kvzalloc(struct_size(template, fd, slots),
+			    GFP_KERNEL_ACCOUNT);
+	bits = kvcalloc(2 * BITS_TO_LONGS(slots), sizeof(*bits),
+			GFP_KERNEL_ACCOUNT);
+	if (template && bits) {
+		template_init(&template->files);
+		template->files.fdtab.max_fds = slots;
+		template->files.fdtab.fd =
+			(struct file __rcu **)template->fd;
+		/*
+		 * dup_fd() sizes its copy by the highest open descriptor, and
+		 * then clears the bits of those that have no file. The other
+		 * two bitmaps are all zero: the second half serves for both.
+		 */
+		template->files.fdtab.open_fds = bits;
+		__set_bit(highest, bits);
+		template->files.fdtab.close_on_exec =
+		template->files.fdtab.full_fds_bits =
+			bits + BITS_TO_LONGS(slots);
+		table = avfork_dup_all(static_call(avfork_dup_fd),
+				       &template->files);
+	} else {
+		table = ERR_PTR(-ENOMEM);
+	}
+	kvfree(bits);
+	kvfree(template);
+	return table;
+}
+
+/* Nobody else can see @table: neither its lock nor RCU is needed. */
+static struct fdtable *private_fdtable(struct files_struct *table)
+{
+	return rcu_dereference_raw(table->fdt);
+}
+
+/* Put @file into @table as @fd, which is free; the reference goes with it. */
+static void table_install(struct files_struct *table, unsigned int fd,
+			  struct file *file, bool cloexec)
+{
+	struct fdtable *fdt = private_fdtable(table);
+	unsigned int word = fd / BITS_PER_LONG;
+
+	rcu_assign_pointer(fdt->fd[fd], file);
+	if (cloexec)
+		__set_bit(fd, fdt->close_on_exec);
+	__set_bit(fd, fdt->open_fds);
+	if (!~fdt->open_fds[word])
+		__set_bit(word, fdt->full_fds_bits);
+}
+
+static int grant_fds(struct files_struct *table, const struct avfork_fd *fds,
+		     unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct file *file;
+
+		/* A number that is granted twice. */
+		if (fd_is_open(fds[i].child_fd, private_fdtable(table)))
+			return -EINVAL;
+		file = fget_raw(fds[i].parent_fd);
+		if (!file)
+			return -EBADF;
+		table_install(table, fds[i].child_fd, file,
+			      fds[i].flags & FD_CLOEXEC);
+	}
+	return 0;
+}
+
+/* What is closed in the parent stays closed; a grant of the number wins. */
+static void grant_stdio(struct files_struct *table)
+{
+	unsigned int fd;
+
+	for (fd = 0; fd < 3; fd++) {
+		struct file *file;
+
+		if (fd_is_open(fd, private_fdtable(table)))
+			continue;
+		file = fget_raw(fd);
+		if (file)
+			table_install(table, fd, file, false);
+	}
+}
+
+/* Return: the highest descriptor granted (0 when there is none) or an errno. */
+static int check_fds(const struct avfork_fd *fds, unsigned int nr)
+{
+	unsigned long limit = rlimit(RLIMIT_NOFILE);
+	unsigned int i;
+	int highest = 0;
+
+	for (i = 0; i < nr; i++) {
+		if (fds[i].flags & ~FD_CLOEXEC || fds[i].reserved)
+			return -EINVAL;
+		if (fds[i].child_fd < 0)
+			return -EINVAL;
+		if (fds[i].child_fd >= limit)
+			return -EMFILE;
+		highest = max(highest, fds[i].child_fd);
+	}
+	return highest;
+}
+
+/**
+ * avfork_table_build - make the descriptor table that @args grants
+ * @args: the call's argument; its descriptors are current's
+ *
+ * The granted files are pinned when this returns: what the caller closes after
+ * that stays open in the table.
+ *
+ * Return: a table that put_files_struct() frees, or an ERR_PTR: -EFAULT for
+ * grants that cannot be read, -EINVAL for a malformed one or a number granted
+ * twice, -EMFILE beyond RLIMIT_NOFILE, -EBADF for a closed descriptor, -ENOMEM.
+ */
+struct files_struct *avfork_table_build(const struct avfork_args *args)
+{
+	struct avfork_fd *fds = NULL;
+	struct files_struct *table;
+	int ret = 0;
+
+	if (args->nr_fds) {
+		/* That many cannot all have numbers of their own below it. */
+		if (args->nr_fds > rlimit(RLIMIT_NOFILE) ||
+		    args->nr_fds > INT_MAX / sizeof(*fds))
+			return ERR_PTR(-EMFILE);
+		fds = vmemdup_user(u64_to_user_ptr(args->fds),
+				   array_size(args->nr_fds, sizeof(*fds)));
+		if (IS_ERR(fds))
+			return ERR_CAST(fds);
+		ret = check_fds(fds, args->nr_fds);
+		if (ret < 0) {
+			table = ERR_PTR(ret);
+			goto free_fds;
+		}
+	}
+
+	table = table_alloc(ret);
+	if (IS_ERR(table))
+		goto free_fds;
+	ret = grant_fds(table, fds, args->nr_fds);
+	if (ret) {
+		static_call(avfork_put_files_struct)(table);
+		table = ERR_PTR(ret);
+		goto free_fds;
+	}
+	if (args->flags & AVFORK_STDIO)
+		grant_stdio(table);
+free_fds:
+	kvfree(fds);
+	return table;
+}
