@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libavfork: an asynchronous vfork.
+ *
+ * A child made here shares the caller's memory, runs a function on a stack of
+ * its own while the caller goes on, and starts with an empty descriptor table,
+ * an empty signal mask and every disposition at its default. What else it shall
+ * have is granted in the call. It should exec or return soon: what its function
+ * returns is its exit status.
+ *
+ * Each call that can fail returns -1 with errno set, and has then made no child
+ * and kept nothing. All may be called from any number of threads at once, none
+ * from a signal handler or a child of vfork(2).
+ */
+#ifndef AVFORK_H
+#define AVFORK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <linux/avfork.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
+/*
+ * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO and
+ * AVFORK_INTO_CGROUP. With either of these two the child is one that only
+ * avfork_waitpid() (or a wait with __WALL) reaps and whose death sends no
+ * signal, before an exec and after it: Linux has no way to give one alone.
+ */
+#define AVFORK_NOSIGCHLD	0x10000	/* no SIGCHLD when the child dies */
+#define AVFORK_WAITPID		0x20000	/* only a wait for this pid reaps it */
+
+/**
+ * struct avfork_opts - what avfork_with() may set
+ * @size:       sizeof(struct avfork_opts)
+ * @flags:      AVFORK_*
+ * @fds:        @nr_fds descriptors to grant, in any order
+ * @nr_fds:     their number
+ * @pidfd:      receives a pidfd of the child, close-on-exec; NULL for none
+ * @cgroup_fd:  with AVFORK_INTO_CGROUP: the child's cgroup v2 directory
+ * @namespaces: CLONE_NEW*: namespaces made anew for the child
+ * @stack:      lowest byte of the child's stack, a multiple of 16; it belongs
+ *              to the child until that has exec'd or died. NULL: the library's
+ * @stack_size: bytes. With a @stack, a multiple of 16, at least
+ *              AVFORK_STACK_MIN; without, the least that it shall have, 0 for
+ *              the default (256 KiB)
+ * @reserved:   zero
+ */
+struct avfork_opts {
+	size_t size;
+	int flags;
+	const struct avfork_fd *fds;
+	size_t nr_fds;
+	int *pidfd;
+	int cgroup_fd;
+	uint64_t namespaces;
+	void *stack;
+	size_t stack_size;
+	uint64_t reserved[8];
+};
+
+/**
+ * avfork - run a function in a child, without waiting for it
+ * @start_routine: runs in the child; its return value is the exit status
+ * @arg:           passed to it
+ *
+ * Return: the child's pid.
+ */
+pid_t avfork(int (*start_routine)(void *), void *arg);
+
+/**
+ * avforkx - avfork() with flags
+ * @flags: AVFORK_*, but not AVFORK_INTO_CGROUP, which needs avfork_with()
+ */
+pid_t avforkx(int flags, int (*start_routine)(void *), void *arg);
+
+/**
+ * avfork_with - avfork() with everything that can be chosen
+ * @opts: read before the call returns; NULL for what avfork() does
+ */
+pid_t avfork_with(const struct avfork_opts *opts,
+		  int (*start_routine)(void *), void *arg);
+
+/**
+ * avfork_waitpid - waitpid(2) that reaps any child, whatever its flags
+ */
+pid_t avfork_waitpid(pid_t pid, int *status, int options);
+
+/**
+ * avfork_backend - how children are made here
+ *
+ * Return: "kernel", or NULL with errno ENOSYS where nothing is available.
+ */
+const char *avfork_backend(void);
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* AVFORK_H */

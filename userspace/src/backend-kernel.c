@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The backend that asks the avfork module.
+ *
+ * The device's descriptor is opened once and kept. It is one of many in the
+ * table of a program that does not know of it: a daemon may close it, and the
+ * number may then be some other file's. So every failure is looked into: where
+ * the number is not the device any more, it is left alone and the device opened
+ * anew. The ioctl itself cannot harm another file, which does not know it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <avfork.h>
+
+#include "backend.h"
+
+#define DEVICE "/dev/avfork"
+
+/*
+ * The descriptor and the device number that was found behind it, in one word
+ * so that no thread sees the one without the other. 0: not open.
+ */
+static _Atomic uint64_t device;
+
+static uint64_t device_word(int fd, dev_t number)
+{
+	/* Linux device numbers have 12 and 20 bits; fd + 1 is never 0. */
+	return (uint64_t)(fd + 1) << 32 | major(number) << 20 | minor(number);
+}
+
+static int device_fd(uint64_t word)
+{
+	return (int)(word >> 32) - 1;
+}
+
+static bool device_intact(uint64_t word)
+{
+	int fd = device_fd(word);
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISCHR(st.st_mode) &&
+	       device_word(fd, st.st_rdev) == word;
+}
+
+/* A descriptor of the device above the standard three, which may be closed. */
+static int open_above_stdio(void)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	int high;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return high;
+}
+
+/*
+ * Open the device in place of @stale. 0 where that fails, with errno ENOSYS, or
+ * EMFILE or ENFILE when it is only that no descriptor is to be had.
+ */
+static uint64_t device_open(uint64_t stale)
+{
+	uint64_t word = 0;
+	struct stat st;
+	int cancel, fd;
+
+	/* The caller may hold a carrier, and open() is a cancellation point. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	fd = open_above_stdio();
+	if (fd < 0) {
+		if (errno != EMFILE && errno != ENFILE)
+			errno = ENOSYS;
+	} else if (fstat(fd, &st) || !S_ISCHR(st.st_mode)) {
+		close(fd);
+		errno = ENOSYS;
+	} else {
+		word = device_word(fd, st.st_rdev);
+		/* Another thread may have been faster: its word is the one. */
+		if (!atomic_compare_exchange_strong(&device, &stale, word)) {
+			close(fd);
+			word = stale;
+		}
+	}
+	pthread_setcancelstate(cancel, NULL);
+	return word;
+}
+
+static uint64_t device_get(void)
+{
+	uint64_t word = atomic_load_explicit(&device, memory_order_relaxed);
+
+	return word ? word : device_open(0);
+}
+
+static pid_t kernel_spawn(const struct child *child)
+{
+	const struct avfork_opts *opts = child->opts;
+	const int library_flags = AVFORK_NOSIGCHLD | AVFORK_WAITPID;
+	const struct avfork_args args = {
+		.flags = (unsigned int)(opts->flags & ~library_flags),
+		.namespaces = opts->namespaces,
+		.entry = (uintptr_t)child->entry,
+		.arg = (uintptr_t)child->arg,
+		.stack = (uintptr_t)opts->stack,
+		.stack_size = opts->stack_size,
+		.tls = child->thread_pointer,
+		.release = (uintptr_t)child->release,
+		.pidfd = (uintptr_t)opts->pidfd,
+		.fds = (uintptr_t)opts->fds,
+		.nr_fds = (uint32_t)opts->nr_fds,
+		.exit_signal = opts->flags & library_flags ? 0 : SIGCHLD,
+		.cgroup_fd = opts->flags & AVFORK_INTO_CGROUP ?
+			     opts->cgroup_fd : 0,
+	};
+	uint64_t word = device_get();
+
+	/* More than the kernel's field holds is more than any table. */
+	if (opts->nr_fds > UINT32_MAX) {
+		errno = EMFILE;
+		return -1;
+	}
+
+	while (word) {
+		pid_t pid = ioctl(device_fd(word), AVFORK_IOC_SPAWN, &args);
+		int error = errno;
+
+		if (pid >= 0)
+			return pid;
+		if (device_intact(word)) {
+			errno = error;
+			return -1;
+		}
+		word = device_open(word);
+	}
+	return -1;
+}
+
+static bool kernel_available(void)
+{
+	struct avfork_info info;
+	uint64_t word = device_get();
+
+	return word && !ioctl(device_fd(word), AVFORK_IOC_INFO, &info);
+}
+
+const struct backend backend_kernel = {
+	.name = "kernel",
+	.available = kernel_available,
+	.spawn = kernel_spawn,
+};
