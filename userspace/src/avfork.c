@@ -48,6 +48,8 @@ static pid_t spawn(struct avfork_opts *opts, int (*start_routine)(void *),
 	if (!backend)
 		return -1;
 
+	if (!opts->stack && opts->stack_size < POOL_STACK_SIZE)
+		opts->stack_size = POOL_STACK_SIZE;
 	carrier = pool_get(opts->stack ? 0 : opts->stack_size);
 	if (!carrier)
 		return -1;

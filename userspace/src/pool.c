@@ -43,7 +43,6 @@
 #include "pool.h"
 
 #define POOL_SLOTS		16384	/* children at a time; EAGAIN beyond */
-#define CHILD_STACK_SIZE	(256 * 1024)
 #define THREAD_STACK_SIZE	(64 * 1024)
 #define IDLE_SECONDS		1	/* a carrier idle for this long leaves */
 
@@ -141,6 +140,7 @@ static void stack_unmap(struct carrier *carrier)
 		munmap((char *)carrier->stack - guard,
 		       guard + carrier->stack_size);
 	carrier->stack = NULL;
+	carrier->stack_size = 0;
 }
 
 /* Give @carrier a stack of at least @size bytes. 0, or -1 with ENOMEM. */
@@ -149,10 +149,8 @@ static int stack_map(struct carrier *carrier, size_t size)
 	size_t guard = sysconf(_SC_PAGESIZE);
 	char *map;
 
-	if (carrier->stack && carrier->stack_size >= size)
+	if (carrier->stack_size >= size)
 		return 0;
-	if (size < CHILD_STACK_SIZE)
-		size = CHILD_STACK_SIZE;
 	if (size > PTRDIFF_MAX - 2 * guard) {
 		errno = ENOMEM;
 		return -1;

@@ -28,8 +28,11 @@ struct carrier {
 	void *arg;
 };
 
+#define POOL_STACK_SIZE (256 * 1024)	/* what suits most children */
+
 /*
- * Borrow a carrier whose stack has at least @stack_size bytes. It is given back
+ * Borrow a carrier whose stack has at least @stack_size bytes; it may have none
+ * where that is 0, for a child with a stack from elsewhere. It is given back
  * by the kernel, which zeroes its release word when the child that was started
  * with it has left our memory. NULL with errno EAGAIN or ENOMEM.
  */
