@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Children of /dev/avfork, made by the raw ioctl.
+ *
+ * Such a child has no thread of the C library's behind it. It is given a block
+ * of zeroes as its thread pointer, which is enough for what the compiler may
+ * add to its code, and makes its system calls through sys(): no errno. What it
+ * finds out it stores in memory; to assert is the parent's part.
+ */
+#ifndef AVFORK_SELFTEST_DEVICE_H
+#define AVFORK_SELFTEST_DEVICE_H
+
+#include "../kselftest_harness.h"	/* first: it asks for _GNU_SOURCE */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/limits.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/avfork.h>
+
+/* For guests that are emulated, with a kernel that checks all it does. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 240
+
+#define AVFORK_DEVICE "/dev/avfork"
+
+#define CHILD_MEMORY	(64 * 1024)
+#define CHILD_TLS	4096
+
+/* What a child without descriptor 0 exits with when it has exec'd. */
+#define EXECED		42
+
+/* Return: what the kernel returns, an errno as a negative number. */
+static inline long sys6(long nr, long a, long b, long c, long d, long e,
+			long f)
+{
+	register long r10 asm("r10") = d;
+	register long r8 asm("r8") = e;
+	register long r9 asm("r9") = f;
+	long ret;
+
+	asm volatile("syscall"
+		     : "=a" (ret)
+		     : "a" (nr), "D" (a), "S" (b), "d" (c), "r" (r10),
+		       "r" (r8), "r" (r9)
+		     : "rcx", "r11", "memory");
+	return ret;
+}
+
+#define sys(...) sys_filled(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+#define sys_filled(nr, a, b, c, d, e, f, ...)				\
+	sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),	\
+	     (long)(f))
+
+/*
+ * Words that parent and child wait on. Not FUTEX_PRIVATE: the word may lie in
+ * memory shared with a process of its own, and the kernel's own wake-up of a
+ * release word is not private either.
+ */
+static inline __u32 word_get(__u32 *word)
+{
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static inline void word_set(__u32 *word, __u32 value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	sys(SYS_futex, word, FUTEX_WAKE, INT32_MAX);
+}
+
+/* Wait while @word has @value. */
+static inline void word_wait(__u32 *word, __u32 value)
+{
+	while (word_get(word) == value)
+		sys(SYS_futex, word, FUTEX_WAIT, value, NULL);
+}
+
+/**
+ * struct child - a child and all that it needs
+ * @args:      what the ioctl is given
+ * @run:       what the child runs; its exit status is what that returns
+ * @arg:       for @run
+ * @memory:    thread pointer block and stack
+ * @in_memory: the release word: 1 until the child has left our memory
+ * @go:        for child_blocks()
+ * @pid:       what the ioctl returned
+ */
+struct child {
+	struct avfork_args args;
+	int (*run)(void *arg);
+	void *arg;
+	char *memory;
+	__u32 in_memory;
+	__u32 go;
+	pid_t pid;
+};
+
+static inline void child_start(struct child *child)
+{
+	sys(SYS_exit_group, child->run(child->arg));
+	__builtin_unreachable();
+}
+
+/* A child that could be spawned as it is: no descriptors, SIGCHLD. */
+static inline void child_init(struct child *child, int (*run)(void *),
+			      void *arg)
+{
+	char *memory = mmap(NULL, CHILD_MEMORY, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		abort();
+	*child = (struct child) {
+		.run = run,
+		.arg = arg,
+		.memory = memory,
+		.in_memory = 1,
+		.args = {
+			.entry = (uintptr_t)child_start,
+			.arg = (uintptr_t)child,
+			.stack = (uintptr_t)memory + CHILD_TLS,
+			.stack_size = CHILD_MEMORY - CHILD_TLS,
+			/* The C library has variables below it, too. */
+			.tls = (uintptr_t)memory + CHILD_TLS / 2,
+			.release = (uintptr_t)&child->in_memory,
+			.exit_signal = SIGCHLD,
+		},
+	};
+}
+
+static inline void child_free(struct child *child)
+{
+	munmap(child->memory, CHILD_MEMORY);
+}
+
+/* Return: the child's pid, or an errno as a negative number. */
+static inline int child_spawn(int device, struct child *child)
+{
+	child->pid = sys(SYS_ioctl, device, AVFORK_IOC_SPAWN, &child->args);
+	return child->pid;
+}
+
+/* Return: the child's wait status, or an errno as a negative number. */
+static inline int child_reap(struct child *child)
+{
+	int status, ret;
+
+	do {
+		ret = sys(SYS_wait4, child->pid, &status, __WALL, NULL);
+	} while (ret == -EINTR);
+	if (ret < 0)
+		return ret;
+	child_free(child);
+	return status;
+}
+
+#define EXITED(code)	((code) << 8)
+
+static inline void child_grant(struct child *child, struct avfork_fd *fds,
+			       unsigned int nr)
+{
+	child->args.fds = (uintptr_t)fds;
+	child->args.nr_fds = nr;
+}
+
+/* For child_init(): a child that ends at once, one that waits for its @go. */
+static inline int child_returns(void *status)
+{
+	return (long)status;
+}
+
+static inline int child_blocks(void *arg)
+{
+	struct child *child = arg;
+
+	word_wait(&child->go, 0);
+	return 0;
+}
+
+/*
+ * For child_init(): a child that execs this very program, which then takes its
+ * exit status from descriptor 0: it can be kept there, or ends with EXECED.
+ */
+static char own_path[PATH_MAX];
+
+static inline int child_execs(void *arg)
+{
+	static char *const argv[] = { "avfork-child", NULL };
+	static char *const envp[] = { NULL };
+
+	(void)arg;
+	return -sys(SYS_execve, own_path, argv, envp);
+}
+
+static void __attribute__((constructor)) execed(int argc, char **argv)
+{
+	int status = EXECED;
+
+	/* Not for the child to find out: it may be in a pid namespace. */
+	if (readlink("/proc/self/exe", own_path, sizeof(own_path) - 1) < 0)
+		abort();
+	if (argc != 1 || strcmp(argv[0], "avfork-child"))
+		return;
+	if (read(STDIN_FILENO, &status, sizeof(status)) == 0)
+		status = 0;
+	_exit(status);
+}
+
+static inline int count_descriptors(void)
+{
+	int fd, nr = 0;
+
+	for (fd = 0; fd < 2048; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			nr++;
+	return nr;
+}
+
+/* Return: whether the caller has no child of any kind, dead or alive. */
+static inline int no_child_left(void)
+{
+	return sys(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL) == -ECHILD;
+}
+
+/* Return: the number in @path, or -1. */
+static inline long read_number(const char *path)
+{
+	char text[64];
+	ssize_t len = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		len = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	if (len <= 0)
+		return -1;
+	text[len] = '\0';
+	return strtol(text, NULL, 10);
+}
+
+/* Return: 0 or -1 */
+static inline int write_file(const char *path, const char *text)
+{
+	ssize_t len = -1;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		len = write(fd, text, strlen(text));
+		close(fd);
+	}
+	return len == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/*
+ * What the kernel has allocated, to see leaks. Its caches hold objects back, so
+ * that only growth of LEAK_ROUNDS / 2 objects counts.
+ */
+#define LEAK_ROUNDS	2000
+
+struct slabs {
+	int nr;
+	struct slab {
+		char name[32];
+		long objects;
+	} slab[512];
+};
+
+static inline void slabs_read(struct slabs *slabs)
+{
+	FILE *info = fopen("/proc/slabinfo", "r");
+	char line[512];
+
+	slabs->nr = 0;
+	while (info && slabs->nr < (int)ARRAY_SIZE(slabs->slab) &&
+	       fgets(line, sizeof(line), info)) {
+		struct slab *slab = &slabs->slab[slabs->nr];
+
+		if (sscanf(line, "%31s %ld", slab->name, &slab->objects) == 2)
+			slabs->nr++;
+	}
+	if (info)
+		fclose(info);
+}
+
+/* Return: what has grown between the two, or NULL. */
+static inline const char *slabs_compare(const struct slabs *before,
+					const struct slabs *after)
+{
+	int i, j;
+
+	for (i = 0; i < before->nr; i++)
+		for (j = 0; j < after->nr; j++)
+			if (!strcmp(before->slab[i].name,
+				    after->slab[j].name) &&
+			    after->slab[j].objects >
+			    before->slab[i].objects + LEAK_ROUNDS / 2)
+				return after->slab[j].name;
+	return NULL;
+}
+
+/* Return: what has grown since, and stays so, or NULL. */
+static inline const char *slabs_grown(const struct slabs *before,
+				      struct slabs *now)
+{
+	const char *grown = NULL;
+	int i;
+
+	/* Much is freed by RCU callbacks, in the course of grace periods. */
+	for (i = 0; i < 100; i++) {
+		slabs_read(now);
+		grown = slabs_compare(before, now);
+		if (!grown)
+			break;
+		sys(SYS_membarrier, MEMBARRIER_CMD_GLOBAL);
+	}
+	return grown;
+}
+
+/*
+ * A cgroup of our own below the root of cgroup v2. Return: an O_PATH descriptor
+ * of it, its name in @path, or -1 where there is no cgroup v2.
+ */
+#define CGROUP_ROOT "/sys/fs/cgroup"
+
+static inline int cgroup_make(char *path, size_t size)
+{
+	if (access(CGROUP_ROOT "/cgroup.procs", F_OK))
+		return -1;
+	/* They may not be there: the tests that need them find out. */
+	write_file(CGROUP_ROOT "/cgroup.subtree_control", "+pids");
+	write_file(CGROUP_ROOT "/cgroup.subtree_control", "+memory");
+	snprintf(path, size, CGROUP_ROOT "/avfork-%d", getpid());
+	if (mkdir(path, 0755))
+		return -1;
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+#endif
