@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everything that is built goes to build/, everything that is downloaded to
+# the cache folder (qemu/common). "make test" and "make demo" need nothing but
+# Debian 12, make and a network.
+
+# A file in qemu/kernels
+KERNEL ?= stock
+
+build := $(CURDIR)/build
+kbuild_dir := $(build)/$(KERNEL)
+lib := $(build)/lib
+linux := $(build)/linux
+selftests := $(linux)/tools/testing/selftests/avfork
+
+help:
+	@echo 'make demo       install what is missing, run the demonstration in a VM'
+	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
+	@echo 'make check      warnings, sparse, checkpatch; gcc and clang for the library'
+	@echo 'make module     build/$$KERNEL/avfork.ko'
+	@echo 'make lib        build/lib/libavfork.{a,so.0}'
+	@echo 'make clean      remove build/'
+	@echo
+	@echo 'KERNEL=NAME     for which kernel, of: $(notdir $(wildcard qemu/kernels/*)) ($(KERNEL))'
+	@echo
+	@echo 'qemu/vm -- COMMAND runs any command next to the module; see qemu/vm --help.'
+
+ifneq ($(words $(CURDIR)),1)
+$(error kbuild cannot build in a folder with a space in its path: $(CURDIR))
+endif
+
+setup:
+	@qemu/setup >/dev/null
+
+# kbuild puts objects next to the sources, hence a copy of these for each
+# kernel. $(kbuild_dir)/kernel leads to what qemu/kernel prepared; a new
+# version of the kernel makes the module out of date.
+module: $(kbuild_dir)/avfork.ko
+
+module_sources := Kbuild $(shell find module uapi -type f)
+
+$(kbuild_dir)/avfork.ko: $(module_sources) $(kbuild_dir)/kernel/version
+	cp -rp Kbuild module uapi $(kbuild_dir)
+	$(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(kbuild_dir) modules
+	@touch $@
+
+$(kbuild_dir)/kernel/version: FORCE
+	@mkdir -p $(kbuild_dir)
+	@dir=$$(qemu/kernel $(KERNEL)) && ln -sfn "$$dir" $(kbuild_dir)/kernel
+
+lib: setup
+	@$(MAKE) -s -C userspace O=$(lib) all
+
+# The kernel's own test runner and checkpatch, in the kernel's own layout.
+$(linux)/.version: FORCE
+	@mkdir -p $(build)
+	@dir=$$(qemu/setup) && \
+		{ cmp -s "$$dir/.version" $@ || cp -rT "$$dir" $(linux); }
+
+# Our tests join them where they would be in the kernel. Built anew whenever
+# anything changed: lib.mk knows nothing about libraries and headers.
+run_selftests = $(MAKE) -C $(selftests) OUTPUT=$(selftests) \
+	KHDR_INCLUDES='-isystem $(CURDIR)/uapi' \
+	LIBAVFORK_CFLAGS='-I$(CURDIR)/userspace/include' \
+	LIBAVFORK_LIBS='$(lib)/libavfork.a -pthread'
+
+$(selftests)/.built: $(shell find selftests uapi userspace/include -type f) \
+		$(lib)/libavfork.a $(linux)/.version
+	rm -rf $(selftests)
+	cp -rp selftests $(selftests)
+	@$(run_selftests) -s all
+	@touch $@
+
+$(lib)/libavfork.a: lib ;
+
+selftests: $(selftests)/.built
+
+test: module selftests
+	@qemu/tally qemu/vm --kernel $(KERNEL) --timeout 3000 -- \
+		$(run_selftests) --no-print-directory run_tests
+
+$(build)/demo: userspace/demo/demo.c $(lib)/libavfork.a
+	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
+		-Iuserspace/include -Iuapi -o $@ $^
+
+demo: module $(build)/demo
+	@qemu/vm --kernel $(KERNEL) -- $(build)/demo
+
+# Each of these finds what the others miss; none may find anything.
+check: check-module check-style check-lib
+
+check-module: $(kbuild_dir)/kernel/version
+	rm -rf $(build)/check/module
+	mkdir -p $(build)/check/module
+	cp -rp Kbuild module uapi $(build)/check/module
+	$(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(build)/check/module \
+		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules \
+		2>$(build)/check/module.log || \
+		{ cat $(build)/check/module.log; false; }
+	@! grep -E '(warning|error):' $(build)/check/module.log
+
+check-style: $(linux)/.version
+	$(linux)/scripts/checkpatch.pl --no-tree --strict --terse --quiet \
+		--show-types --no-summary --file $(module_sources)
+
+check-lib: setup
+	for cc in gcc clang; do \
+		$(MAKE) -s -C userspace O=$(build)/check/$$cc CC=$$cc \
+			CFLAGS='-O2 -g -Wall -Wextra -Werror' all || exit; \
+	done
+
+clean:
+	rm -rf $(build)
+
+FORCE:
+.PHONY: help setup module lib selftests test demo clean FORCE
+.PHONY: check check-module check-style check-lib
