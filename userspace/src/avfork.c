@@ -34,6 +34,7 @@ static pid_t spawn(struct avfork_opts *opts, int (*start_routine)(void *),
 	const struct backend *backend;
 	struct carrier *carrier;
 	struct child child;
+	int saved = errno;
 	pid_t pid;
 
 	if (!start_routine || opts->flags & ~KNOWN_FLAGS) {
@@ -68,6 +69,8 @@ static pid_t spawn(struct avfork_opts *opts, int (*start_routine)(void *),
 	pid = backend->spawn(&child);
 	if (pid < 0)
 		pool_put(carrier);
+	else
+		errno = saved;
 	return pid;
 }
 
