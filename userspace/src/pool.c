@@ -47,7 +47,8 @@
 #define IDLE_SECONDS		1	/* a carrier idle for this long leaves */
 
 enum { FREE, TAKEN };			/* slot words; FREE is the kernel's 0 */
-enum { STARTING, PARKED, LEAVING };	/* thread words */
+enum { STARTING, PARKED, LEAVING };	/* carriers' thread words */
+enum { NONE, CREATED, RUNNING };	/* the janitor's */
 
 /**
  * struct member - a carrier as the pool has it
@@ -68,13 +69,13 @@ struct member {
  * @words:   FREE or TAKEN; what CLONE_CHILD_CLEARTID points at
  * @members: the carriers; written by the slot's owner only
  * @end:     no slot from here on was ever taken
- * @janitor: whether there is a janitor thread
+ * @janitor: NONE, or a thread that is being CREATED, or RUNNING
  */
 struct pool {
 	_Atomic uint32_t words[POOL_SLOTS];
 	struct member *_Atomic members[POOL_SLOTS];
 	atomic_uint end;
-	atomic_bool janitor;
+	_Atomic uint32_t janitor;
 };
 
 /* Stays where it is for the life of the process and of all its copies. */
@@ -213,8 +214,12 @@ static void *carrier_thread(void *arg)
 	self = member;
 	member->carrier.thread_pointer = (uintptr_t)__builtin_thread_pointer();
 	prctl(PR_SET_NAME, "avfork-carrier");
-	/* Also has the dynamic linker bind syscall() before we are lent. */
 	rseq_unregister();
+	/*
+	 * Wakes nobody, but has the dynamic linker bind syscall(): it keeps
+	 * notes in the thread-local storage that is about to be lent.
+	 */
+	futex_wake(&member->thread);
 
 	atomic_store(&member->thread, PARKED);
 	futex_wake(&member->thread);
@@ -283,38 +288,47 @@ static void *janitor_thread(void *arg)
 {
 	const struct timespec pause = { .tv_sec = IDLE_SECONDS };
 	struct pool *pool = arg;
+	uint32_t state;
 
 	prctl(PR_SET_NAME, "avfork-janitor");
-	for (;;) {
-		bool expected = false;
-
-		nanosleep(&pause, NULL);
-		if (retire_idle(pool))
-			continue;
+	atomic_store(&pool->janitor, RUNNING);
+	futex_wake(&pool->janitor);
+	do {
+		do
+			nanosleep(&pause, NULL);
+		while (retire_idle(pool));
 		/*
 		 * Whoever made a carrier after we looked either saw no janitor
 		 * and starts one, or took a slot that we see now. Its order is
 		 * first the slot, then the janitor; ours the reverse.
 		 */
-		atomic_store(&pool->janitor, false);
-		if (!retire_idle(pool))
-			return NULL;
-		if (!atomic_compare_exchange_strong(&pool->janitor, &expected,
-						    true))
-			return NULL;
-	}
+		atomic_store(&pool->janitor, NONE);
+		state = NONE;
+	} while (retire_idle(pool) &&
+		 atomic_compare_exchange_strong(&pool->janitor, &state,
+						RUNNING));
+	return NULL;
 }
 
+/* 0, with a janitor that will see the slot that the caller owns, or an errno. */
 static int janitor_ensure(struct pool *pool)
 {
-	bool expected = false;
+	uint32_t state = NONE;
 	int error;
 
-	if (!atomic_compare_exchange_strong(&pool->janitor, &expected, true))
-		return 0;
+	while (!atomic_compare_exchange_strong(&pool->janitor, &state,
+					       CREATED)) {
+		if (state == RUNNING)
+			return 0;
+		/* Another thread creates it, which may yet fail. */
+		futex_wait(&pool->janitor, CREATED);
+		state = NONE;
+	}
 	error = start_thread(janitor_thread, pool);
-	if (error)
-		atomic_store(&pool->janitor, false);
+	if (error) {
+		atomic_store(&pool->janitor, NONE);
+		futex_wake(&pool->janitor);
+	}
 	return error;
 }
 
