@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A caller of libavfork in each language that its header is for: built as
+ * C99, C11 and C++17, pedantically, and statically linked. The header comes
+ * first, so that it must bring all that it needs.
+ */
+#include <avfork.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+static int failed;
+
+static int add_one(void *arg)
+{
+	return ++*(int *)arg;
+}
+
+static void check(const char *what, pid_t pid, int wanted, int value)
+{
+	int status = -1;
+
+	if (pid > 0 && avfork_waitpid(pid, &status, 0) == pid &&
+	    WIFEXITED(status) && WEXITSTATUS(status) == wanted &&
+	    value == wanted) {
+		printf("ok %d %s\n", wanted, what);
+		return;
+	}
+	printf("not ok %d %s\n", wanted, what);
+	failed = 1;
+}
+
+int main(void)
+{
+	struct avfork_opts opts = { sizeof(struct avfork_opts), AVFORK_STDIO,
+				    NULL, 0, NULL, 0, 0, NULL, 0, { 0 } };
+	int value = 0;
+	pid_t pid;
+
+	printf("TAP version 13\n1..4\n");
+	pid = avfork(add_one, &value);
+	check("avfork", pid, 1, 1);
+	pid = avforkx(AVFORK_SYNC, add_one, &value);
+	check("avforkx", pid, 2, value);
+	pid = avfork_with(&opts, add_one, &value);
+	check("avfork_with", pid, 3, 3);
+	pid = avfork_with(NULL, add_one, &value);
+	check("avfork_with, and a backend", pid, 4, avfork_backend() ? 4 : 0);
+	return failed;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests of libavfork share.
+ */
+#ifndef HELPERS_H
+#define HELPERS_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <avfork.h>
+
+/*
+ * The harness's ASSERTs jump, which neither a child nor a copy of a test can:
+ * a function that runs there returns 1 from where it fails, and leaves here
+ * why. Shared, so that copies reach it, too.
+ */
+struct failure {
+	int line;
+	int error;
+};
+
+static struct failure *failure;
+
+static void __attribute__((constructor)) failure_map(void)
+{
+	failure = mmap(NULL, sizeof(*failure), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (failure == MAP_FAILED)
+		abort();
+}
+
+#define REQUIRE(condition) do {						\
+	if (!(condition)) {						\
+		failure->error = errno;					\
+		failure->line = __LINE__;				\
+		return 1;						\
+	}								\
+} while (0)
+
+/* For what such a function returned: 0, or say where it failed. */
+#define ASSERT_PASSED(status)						\
+	ASSERT_EQ(0, status)						\
+		TH_LOG("failed at line %d (errno %d)", failure->line,	\
+		       failure->error)
+
+/* How @pid ends: its exit status, or minus the signal that killed it. */
+static inline int reap(pid_t pid)
+{
+	int status;
+
+	if (pid <= 0 || avfork_waitpid(pid, &status, 0) != pid)
+		return INT_MIN;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* How @run ends in a fork()ed copy. */
+static inline int in_copy(int (*run)(void *), void *arg)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(run(arg));
+	return reap(pid);
+}
+
+static inline bool past(const struct timespec *deadline)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > deadline->tv_sec ||
+	       (now.tv_sec == deadline->tv_sec &&
+		now.tv_nsec >= deadline->tv_nsec);
+}
+
+/* Poll, for what no event tells of: whether it came true within @seconds. */
+#define COMES_TRUE(condition, seconds) ({				\
+	struct timespec __deadline;					\
+	bool __true;							\
+									\
+	clock_gettime(CLOCK_MONOTONIC, &__deadline);			\
+	__deadline.tv_sec += (seconds);					\
+	while (!(__true = (condition)) && !past(&__deadline))		\
+		usleep(5000);						\
+	__true;								\
+})
+
+static inline unsigned int count_entries(const char *path)
+{
+	unsigned int count = 0;
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+
+	if (!dir)
+		return 0;
+	while ((entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+static inline unsigned int count_threads(void)
+{
+	return count_entries("/proc/self/task");
+}
+
+/* Without the one that looks. */
+static inline unsigned int count_fds(void)
+{
+	return count_entries("/proc/self/fd") - 1;
+}
+
+/* The path of @program, which was built next to this one. */
+static inline const char *sibling(const char *program)
+{
+	static char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *end;
+
+	if (length < 0)
+		return program;
+	path[length] = '\0';
+	end = strrchr(path, '/') + 1;
+	snprintf(end, sizeof(path) - (end - path), "%s", program);
+	return path;
+}
+
+/* A start routine: returns its argument. */
+static inline int return_arg(void *arg)
+{
+	return (int)(long)arg;
+}
+
+/* A start routine: returns when the semaphore @arg is posted. */
+static inline int wait_for(void *arg)
+{
+	while (sem_wait(arg))
+		;
+	return 0;
+}
+
+#endif

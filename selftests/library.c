@@ -1,0 +1,1009 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * libavfork's calls, one by one.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <linux/magic.h>
+
+#include <avfork.h>
+
+#include "../kselftest_harness.h"
+#include "helpers.h"
+
+#define MIB (1024 * 1024)
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* Have no child left, no descriptor and no thread beyond those of before. */
+#define ASSERT_NOTHING_LEFT(fds, threads) do {				\
+	ASSERT_EQ(-1, waitpid(-1, NULL, __WALL));			\
+	ASSERT_EQ(ECHILD, errno);					\
+	ASSERT_EQ(fds, count_fds());					\
+	ASSERT_EQ(threads, count_threads());				\
+} while (0)
+
+#define ASSERT_FAILS(error, call) do {					\
+	errno = 0;							\
+	ASSERT_EQ(-1, call);						\
+	ASSERT_EQ(error, errno);					\
+} while (0)
+
+TEST(exit_status_is_the_return_value)
+{
+	static const int values[][2] = {
+		{ 0, 0 }, { 1, 1 }, { 42, 42 }, { 255, 255 }, { 256, 0 },
+		{ -1, 255 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		void *arg = (void *)(long)values[i][0];
+
+		ASSERT_EQ(values[i][1], reap(avfork(return_arg, arg)));
+		ASSERT_EQ(values[i][1], reap(avforkx(0, return_arg, arg)));
+		ASSERT_EQ(values[i][1], reap(avfork_with(NULL, return_arg,
+							 arg)));
+	}
+}
+
+static int exchange_memory(void *arg)
+{
+	char **text = arg;
+
+	REQUIRE(!strcmp(*text, "from the parent"));
+	*text = strdup("from the child");
+	return 0;
+}
+
+TEST(memory_is_shared)
+{
+	char given[] = "from the parent", *text = given;
+
+	ASSERT_PASSED(reap(avfork(exchange_memory, &text)));
+	ASSERT_STREQ("from the child", text);
+	free(text);
+}
+
+TEST(parent_goes_on)
+{
+	int status;
+	sem_t go;
+	pid_t pid;
+
+	sem_init(&go, 0, 0);
+	pid = avfork(wait_for, &go);
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, avfork_waitpid(pid, &status, WNOHANG));
+	sem_post(&go);
+	ASSERT_EQ(0, reap(pid));
+}
+
+TEST(errno_after_success)
+{
+	int round;
+
+	errno = 1234;
+	for (round = 0; round < 20; round++) {
+		/* With a new carrier, a used one, a stale descriptor. */
+		pid_t first = avfork(return_arg, NULL);
+		pid_t second = avfork(return_arg, NULL);
+
+		ASSERT_EQ(0, reap(first));
+		ASSERT_EQ(0, reap(second));
+		ASSERT_EQ(1234, errno);
+		close_range(3, ~0U, 0);
+	}
+}
+
+TEST(waitpid_errors)
+{
+	int status;
+
+	ASSERT_FAILS(ECHILD, avfork_waitpid(-1, &status, 0));
+	ASSERT_FAILS(ECHILD, avfork_waitpid(getppid(), &status, 0));
+	ASSERT_FAILS(EINVAL, avfork_waitpid(-1, &status, INT_MAX));
+}
+
+/* What a child has to start with. */
+
+static int check_no_fds(void *arg)
+{
+	int fd;
+
+	(void)arg;
+	for (fd = 0; fd < 1024; fd++) {
+		REQUIRE(fcntl(fd, F_GETFD) == -1);
+		REQUIRE(errno == EBADF);
+	}
+	return 0;
+}
+
+TEST(starts_without_descriptors)
+{
+	int fds[2];
+
+	ASSERT_EQ(0, pipe(fds));
+	ASSERT_PASSED(reap(avfork(check_no_fds, NULL)));
+	ASSERT_PASSED(reap(avforkx(AVFORK_SYNC, check_no_fds, NULL)));
+	ASSERT_PASSED(reap(avfork_with(NULL, check_no_fds, NULL)));
+}
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+static int check_signals(void *arg)
+{
+	struct sigaction action;
+	sigset_t set;
+	int sig;
+
+	(void)arg;
+	REQUIRE(!sigprocmask(SIG_BLOCK, NULL, &set));
+	for (sig = 1; sig < NSIG; sig++) {
+		REQUIRE(sigismember(&set, sig) <= 0);
+		/* glibc keeps two to itself. */
+		if (sigaction(sig, NULL, &action))
+			continue;
+		REQUIRE(action.sa_handler == SIG_DFL);
+	}
+	REQUIRE(!sigpending(&set));
+	REQUIRE(sigisemptyset(&set));
+	return 0;
+}
+
+TEST(starts_with_default_signals)
+{
+	sigset_t all;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR1, ignore);
+	signal(SIGRTMAX, ignore);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	raise(SIGUSR2);
+	ASSERT_PASSED(reap(avfork(check_signals, NULL)));
+	sigprocmask(SIG_SETMASK, NULL, &all);
+	ASSERT_EQ(1, sigismember(&all, SIGUSR1));
+	ASSERT_EQ(SIG_IGN, signal(SIGPIPE, SIG_IGN));
+}
+
+/**
+ * struct wanted_fd - one entry of the table that a child shall have
+ * @fd:    its number
+ * @flags: FD_CLOEXEC or 0
+ * @stat:  of the file
+ */
+struct wanted_fd {
+	int fd;
+	int flags;
+	struct stat stat;
+};
+
+struct wanted_table {
+	unsigned int nr;
+	struct wanted_fd fds[4];
+};
+
+static int check_table(void *arg)
+{
+	const struct wanted_table *table = arg;
+	struct stat st;
+	unsigned int i;
+	int fd;
+
+	for (fd = 0; fd < 1024; fd++) {
+		for (i = 0; i < table->nr && table->fds[i].fd != fd; i++)
+			;
+		if (i == table->nr) {
+			REQUIRE(fcntl(fd, F_GETFD) == -1);
+			continue;
+		}
+		REQUIRE(fcntl(fd, F_GETFD) == table->fds[i].flags);
+		REQUIRE(!fstat(fd, &st));
+		REQUIRE(st.st_dev == table->fds[i].stat.st_dev);
+		REQUIRE(st.st_ino == table->fds[i].stat.st_ino);
+	}
+	return 0;
+}
+
+TEST(stdio)
+{
+	struct wanted_table table = { .nr = 3 };
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		table.fds[i].fd = i;
+		ASSERT_EQ(0, fstat(i, &table.fds[i].stat));
+	}
+	ASSERT_PASSED(reap(avforkx(AVFORK_STDIO, check_table, &table)));
+
+	/* What is closed stays closed. */
+	close(0);
+	table.fds[0] = table.fds[2];
+	table.nr = 2;
+	ASSERT_PASSED(reap(avforkx(AVFORK_STDIO, check_table, &table)));
+}
+
+TEST(grants)
+{
+	struct wanted_table table = {
+		.nr = 4,
+		.fds = { { .fd = 700 }, { .fd = 0 },
+			 { .fd = 5, .flags = FD_CLOEXEC }, { .fd = 1 } },
+	};
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .flags = AVFORK_STDIO, .nr_fds = 3,
+	};
+	struct avfork_fd fds[3] = { };
+	int one[2], two[2];
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(one));
+	ASSERT_EQ(0, pipe(two));
+	close(2);
+	fds[0].parent_fd = one[0];
+	fds[0].child_fd = 700;
+	fds[1].parent_fd = two[1];
+	fds[1].child_fd = 0;
+	fds[2].parent_fd = one[0];
+	fds[2].child_fd = 5;
+	fds[2].flags = FD_CLOEXEC;
+	opts.fds = fds;
+	fstat(one[0], &table.fds[0].stat);
+	fstat(two[1], &table.fds[1].stat);
+	fstat(one[0], &table.fds[2].stat);
+	fstat(1, &table.fds[3].stat);
+
+	pid = avfork_with(&opts, check_table, &table);
+	/* The grants are the child's from here on, whatever becomes of ours. */
+	memset(fds, -1, sizeof(fds));
+	memset(&opts, -1, sizeof(opts));
+	close_range(3, ~0U, 0);
+	ASSERT_PASSED(reap(pid));
+}
+
+TEST(grants_swapped)
+{
+	struct wanted_table table = { .nr = 2 };
+	struct avfork_opts opts = { .size = sizeof(opts), .nr_fds = 2 };
+	struct avfork_fd fds[2] = { };
+	int ends[2], i;
+
+	ASSERT_EQ(0, pipe(ends));
+	/* The two ends of a pipe have one inode: make them differ. */
+	ASSERT_EQ(ends[1], dup2(STDERR_FILENO, ends[1]));
+	for (i = 0; i < 2; i++) {
+		fds[i].parent_fd = ends[i];
+		fds[i].child_fd = ends[!i];
+		table.fds[i].fd = ends[!i];
+		fstat(ends[i], &table.fds[i].stat);
+	}
+	opts.fds = fds;
+	ASSERT_PASSED(reap(avfork_with(&opts, check_table, &table)));
+}
+
+TEST(grant_errors)
+{
+	struct avfork_opts opts = { .size = sizeof(opts), .nr_fds = 2 };
+	struct avfork_fd fds[2] = { { 1, 1, 0, 0 }, { 2, 2, 0, 0 } };
+	const struct avfork_fd good = fds[1];
+	unsigned int nr_fds, nr_threads;
+	struct rlimit limit;
+	int pidfd = -1;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	opts.fds = fds;
+	opts.pidfd = &pidfd;
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+	nr_fds = count_fds();
+	nr_threads = count_threads();
+
+#define ASSERT_REFUSED(error, ...) do {					\
+	fds[1] = (struct avfork_fd){ __VA_ARGS__ };			\
+	ASSERT_FAILS(error, avfork_with(&opts, return_arg, NULL));	\
+	fds[1] = good;							\
+} while (0)
+	ASSERT_REFUSED(EBADF, 1023, 2, 0, 0);
+	ASSERT_REFUSED(EBADF, -1, 2, 0, 0);
+	ASSERT_REFUSED(EINVAL, 2, 1, 0, 0);
+	ASSERT_REFUSED(EINVAL, 2, -1, 0, 0);
+	ASSERT_REFUSED(EINVAL, 2, 2, 2, 0);
+	ASSERT_REFUSED(EINVAL, 2, 2, 0, 1);
+	ASSERT_REFUSED(EMFILE, 2, (int)limit.rlim_cur, 0, 0);
+
+	opts.nr_fds = limit.rlim_cur + 1;
+	ASSERT_FAILS(EMFILE, avfork_with(&opts, return_arg, NULL));
+	opts.nr_fds = 1ULL << 32;
+	ASSERT_FAILS(EMFILE, avfork_with(&opts, return_arg, NULL));
+	opts.nr_fds = SIZE_MAX;
+	ASSERT_FAILS(EMFILE, avfork_with(&opts, return_arg, NULL));
+	opts.nr_fds = 2;
+	opts.fds = (void *)8;
+	ASSERT_FAILS(EFAULT, avfork_with(&opts, return_arg, NULL));
+	opts.fds = fds;
+
+	opts.pidfd = (void *)8;
+	ASSERT_FAILS(EFAULT, avfork_with(&opts, return_arg, NULL));
+	opts.pidfd = &pidfd;
+
+	ASSERT_EQ(-1, pidfd);
+	ASSERT_NOTHING_LEFT(nr_fds, nr_threads);
+	ASSERT_EQ(0, reap(avfork_with(&opts, return_arg, NULL)));
+	ASSERT_EQ(nr_fds + 1, count_fds());
+	ASSERT_EQ(nr_threads, count_threads());
+}
+
+/* The flags. */
+
+static int finish_late(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		sched_yield();
+	*(volatile bool *)arg = true;
+	return 3;
+}
+
+TEST(sync_until_exit)
+{
+	volatile bool finished = false;
+	pid_t pid;
+
+	pid = avforkx(AVFORK_SYNC, finish_late, (void *)&finished);
+	ASSERT_EQ(true, finished);
+	ASSERT_EQ(3, reap(pid));
+}
+
+static int exec_echo(void *arg)
+{
+	char *argv[] = { "echo", "argument", NULL };
+	char *envp[] = { NULL };
+
+	execve(arg, argv, envp);
+	return 127;
+}
+
+/* Opts that grant the ends of two pipes; @ends are the other two. */
+static int pipe_opts(struct avfork_opts *opts, int ends[2])
+{
+	static struct avfork_fd fds[2];
+	int to[2], from[2];
+
+	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+		return -1;
+	fds[0] = (struct avfork_fd){ .parent_fd = to[0], .child_fd = 0 };
+	fds[1] = (struct avfork_fd){ .parent_fd = from[1], .child_fd = 1 };
+	*opts = (struct avfork_opts){
+		.size = sizeof(*opts), .fds = fds, .nr_fds = 2,
+	};
+	ends[0] = from[0];
+	ends[1] = to[1];
+	return 0;
+}
+
+static void close_granted(const struct avfork_opts *opts)
+{
+	size_t i;
+
+	for (i = 0; i < opts->nr_fds; i++)
+		close(opts->fds[i].parent_fd);
+}
+
+TEST(sync_until_exec)
+{
+	struct avfork_opts opts;
+	char buf[8] = "";
+	int ends[2], status;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe_opts(&opts, ends));
+	opts.flags = AVFORK_SYNC;
+	pid = avfork_with(&opts, exec_echo, (void *)sibling("echo"));
+	close_granted(&opts);
+	/* It has exec'd, and lives. */
+	ASSERT_EQ(0, avfork_waitpid(pid, &status, WNOHANG));
+	ASSERT_EQ(2, write(ends[1], "hi", 2));
+	ASSERT_EQ(2, read(ends[0], buf, sizeof(buf)));
+	ASSERT_STREQ("hi", buf);
+	close(ends[1]);
+	ASSERT_EQ(1, reap(pid));
+}
+
+static volatile sig_atomic_t nr_sigchld;
+
+static void count_sigchld(int sig)
+{
+	(void)sig;
+	nr_sigchld++;
+}
+
+TEST(sigchld)
+{
+	int status;
+	pid_t pid;
+
+	signal(SIGCHLD, count_sigchld);
+	pid = avfork(return_arg, (void *)7);
+	while (waitpid(pid, &status, 0) == -1)
+		ASSERT_EQ(EINTR, errno);
+	ASSERT_EQ(7, WEXITSTATUS(status));
+	ASSERT_EQ(1, nr_sigchld);
+}
+
+FIXTURE(hidden)
+{
+	struct avfork_opts opts;
+	int ends[2];
+};
+
+FIXTURE_VARIANT(hidden)
+{
+	int flags;
+};
+
+FIXTURE_VARIANT_ADD(hidden, nosigchld)
+{
+	.flags = AVFORK_NOSIGCHLD,
+};
+
+FIXTURE_VARIANT_ADD(hidden, waitpid)
+{
+	.flags = AVFORK_WAITPID,
+};
+
+FIXTURE_VARIANT_ADD(hidden, both)
+{
+	.flags = AVFORK_NOSIGCHLD | AVFORK_WAITPID,
+};
+
+FIXTURE_SETUP(hidden)
+{
+	ASSERT_EQ(0, pipe_opts(&self->opts, self->ends));
+	self->opts.flags = variant->flags;
+	nr_sigchld = 0;
+	signal(SIGCHLD, count_sigchld);
+}
+
+FIXTURE_TEARDOWN(hidden)
+{
+}
+
+#define ASSERT_HIDDEN(pid) do {						\
+	ASSERT_FAILS(ECHILD, wait(NULL));				\
+	ASSERT_FAILS(ECHILD, waitpid(pid, NULL, 0));			\
+} while (0)
+
+TEST_F(hidden, from_wait_and_sigchld)
+{
+	siginfo_t info;
+	sem_t go;
+	pid_t pid;
+
+	sem_init(&go, 0, 0);
+	pid = avforkx(variant->flags, wait_for, &go);
+	ASSERT_LT(0, pid);
+	ASSERT_HIDDEN(pid);
+	sem_post(&go);
+	ASSERT_EQ(0, waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL));
+	ASSERT_HIDDEN(pid);
+	ASSERT_EQ(0, reap(pid));
+	ASSERT_EQ(0, nr_sigchld);
+}
+
+TEST_F(hidden, after_exec)
+{
+	siginfo_t info;
+	char byte = 0;
+	pid_t pid;
+
+	pid = avfork_with(&self->opts, exec_echo, (void *)sibling("echo"));
+	ASSERT_LT(0, pid);
+	close_granted(&self->opts);
+	/* What it echoes says that it has exec'd. */
+	ASSERT_EQ(1, write(self->ends[1], &byte, 1));
+	ASSERT_EQ(1, read(self->ends[0], &byte, 1));
+	ASSERT_HIDDEN(pid);
+	close(self->ends[1]);
+	ASSERT_EQ(0, waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL));
+	ASSERT_HIDDEN(pid);
+	ASSERT_EQ(1, reap(pid));
+	ASSERT_EQ(0, nr_sigchld);
+}
+
+TEST_F(hidden, kept_where_sigchld_is_ignored)
+{
+	signal(SIGCHLD, SIG_IGN);
+	ASSERT_EQ(9, reap(avforkx(variant->flags, return_arg, (void *)9)));
+}
+
+TEST(waitpid_reaps_any)
+{
+	int status;
+	pid_t pid;
+
+	pid = avfork(return_arg, (void *)1);
+	ASSERT_EQ(pid, avfork_waitpid(-1, &status, 0));
+	ASSERT_EQ(1, WEXITSTATUS(status));
+	pid = avforkx(AVFORK_WAITPID, return_arg, (void *)2);
+	ASSERT_EQ(pid, avfork_waitpid(-1, &status, 0));
+	ASSERT_EQ(2, WEXITSTATUS(status));
+	pid = fork();
+	if (!pid)
+		_exit(3);
+	ASSERT_EQ(pid, avfork_waitpid(-1, &status, 0));
+	ASSERT_EQ(3, WEXITSTATUS(status));
+}
+
+/* The options. */
+
+TEST(pidfd)
+{
+	struct avfork_opts opts = { .size = sizeof(opts) };
+	struct pollfd poll_for = { .events = POLLIN };
+	siginfo_t info = { };
+	int pidfd = -1;
+	sem_t go;
+	pid_t pid;
+
+	sem_init(&go, 0, 0);
+	opts.pidfd = &pidfd;
+	pid = avfork_with(&opts, wait_for, &go);
+	ASSERT_LT(0, pid);
+	ASSERT_LE(0, pidfd);
+	ASSERT_EQ(FD_CLOEXEC, fcntl(pidfd, F_GETFD));
+	poll_for.fd = pidfd;
+	ASSERT_EQ(0, poll(&poll_for, 1, 0));
+	ASSERT_EQ(0, syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0));
+	ASSERT_EQ(1, poll(&poll_for, 1, -1));
+	ASSERT_EQ(0, waitid(P_PIDFD, pidfd, &info, WEXITED));
+	ASSERT_EQ(pid, info.si_pid);
+	ASSERT_EQ(CLD_KILLED, info.si_code);
+	ASSERT_EQ(SIGTERM, info.si_status);
+}
+
+FIXTURE(cgroup)
+{
+	char path[64];
+	int fd;
+};
+
+FIXTURE_SETUP(cgroup)
+{
+	struct statfs fs;
+
+	self->fd = -1;
+	if (statfs("/sys/fs/cgroup", &fs) || fs.f_type != CGROUP2_SUPER_MAGIC)
+		SKIP(return, "no cgroup2 at /sys/fs/cgroup");
+	snprintf(self->path, sizeof(self->path),
+		 "/sys/fs/cgroup/avfork-test-%d", getpid());
+	if (mkdir(self->path, 0755))
+		SKIP(return, "may not make a cgroup");
+	self->fd = open(self->path, O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, self->fd);
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	rmdir(self->path);
+}
+
+TEST_F(cgroup, into)
+{
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .flags = AVFORK_INTO_CGROUP,
+		.cgroup_fd = self->fd,
+	};
+	char path[64], line[128] = "";
+	sem_t go;
+	FILE *file;
+	pid_t pid;
+
+	if (self->fd < 0)
+		return;
+	sem_init(&go, 0, 0);
+	pid = avfork_with(&opts, wait_for, &go);
+	ASSERT_LT(0, pid);
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	file = fopen(path, "r");
+	ASSERT_NE(NULL, file);
+	while (fgets(line, sizeof(line), file) && strncmp(line, "0::", 3))
+		;
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	ASSERT_STREQ(self->path + strlen("/sys/fs/cgroup"), line + 3);
+	sem_post(&go);
+	ASSERT_EQ(0, reap(pid));
+}
+
+TEST_F(cgroup, errors)
+{
+	struct avfork_opts opts = { .size = sizeof(opts), .cgroup_fd = -1 };
+	unsigned int nr_fds, nr_threads;
+
+	if (self->fd < 0)
+		return;
+	/* Not looked at without the flag. */
+	ASSERT_EQ(0, reap(avfork_with(&opts, return_arg, NULL)));
+	nr_fds = count_fds();
+	nr_threads = count_threads();
+
+	opts.flags = AVFORK_INTO_CGROUP;
+	ASSERT_FAILS(EBADF, avfork_with(&opts, return_arg, NULL));
+	opts.cgroup_fd = 1023;
+	ASSERT_FAILS(EBADF, avfork_with(&opts, return_arg, NULL));
+	opts.cgroup_fd = STDERR_FILENO;
+	ASSERT_FAILS(EBADF, avfork_with(&opts, return_arg, NULL));
+	/* There is no descriptor in this call. */
+	ASSERT_FAILS(EINVAL, avforkx(AVFORK_INTO_CGROUP, return_arg, NULL));
+	ASSERT_NOTHING_LEFT(nr_fds, nr_threads);
+}
+
+static int in_new_namespaces(void *arg)
+{
+	(void)arg;
+	REQUIRE(getpid() == 1);
+	REQUIRE(!sethostname("avfork-child", 12));
+	return 0;
+}
+
+TEST(namespaces)
+{
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .namespaces = CLONE_NEWUTS | CLONE_NEWPID,
+	};
+	struct utsname before, after;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	uname(&before);
+	ASSERT_PASSED(reap(avfork_with(&opts, in_new_namespaces, NULL)));
+	uname(&after);
+	ASSERT_STREQ(before.nodename, after.nodename);
+
+	opts.namespaces = CLONE_VM;
+	ASSERT_FAILS(EINVAL, avfork_with(&opts, return_arg, NULL));
+	opts.namespaces = 1ULL << 40;
+	ASSERT_FAILS(EINVAL, avfork_with(&opts, return_arg, NULL));
+}
+
+static int show_frame(void *arg)
+{
+	*(void **)arg = __builtin_frame_address(0);
+	return 0;
+}
+
+TEST(own_stack)
+{
+	static char area[3 * 65536] __attribute__((aligned(16)));
+	char *stack = area + 65536;
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .stack = stack, .stack_size = 65536,
+	};
+	char *frame = NULL;
+	size_t i;
+
+	ASSERT_EQ(0, reap(avfork_with(&opts, show_frame, &frame)));
+	ASSERT_LT(stack, frame);
+	ASSERT_GT(stack + 65536, frame);
+	/* Nothing was written outside of it. */
+	for (i = 0; i < 65536; i++)
+		ASSERT_EQ(0, area[i] | area[2 * 65536 + i]);
+
+	opts.stack_size = AVFORK_STACK_MIN;
+	ASSERT_EQ(7, reap(avfork_with(&opts, return_arg, (void *)7)));
+}
+
+TEST(own_stack_errors)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	struct avfork_opts opts = { .size = sizeof(opts) };
+	unsigned int nr_fds, nr_threads;
+
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+	nr_fds = count_fds();
+	nr_threads = count_threads();
+
+#define ASSERT_STACK_REFUSED(error, address, bytes) do {		\
+	opts.stack = (void *)(address);					\
+	opts.stack_size = (bytes);					\
+	ASSERT_FAILS(error, avfork_with(&opts, return_arg, NULL));	\
+} while (0)
+	ASSERT_STACK_REFUSED(EINVAL, stack + 8, 32768);
+	ASSERT_STACK_REFUSED(EINVAL, stack, 32768 + 8);
+	ASSERT_STACK_REFUSED(EINVAL, stack, 0);
+	ASSERT_STACK_REFUSED(EINVAL, stack, AVFORK_STACK_MIN - 16);
+	ASSERT_STACK_REFUSED(EFAULT, stack, SIZE_MAX & ~15UL);
+	ASSERT_STACK_REFUSED(EFAULT, UINTPTR_MAX & ~0xffffUL, 32768);
+	ASSERT_NOTHING_LEFT(nr_fds, nr_threads);
+}
+
+/* Touch @arg bytes of stack. */
+static int __attribute__((noinline)) use_stack(void *arg)
+{
+	size_t size = (size_t)arg, at;
+	volatile char *bytes = __builtin_alloca(size);
+
+	for (at = size; at > 4096; at -= 4096)
+		bytes[at - 1] = 1;
+	bytes[0] = 1;
+	return 0;
+}
+
+TEST(stack_size)
+{
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .stack_size = MIB,
+	};
+	unsigned int nr_fds, nr_threads;
+
+	/* All but a page, for the frames above. */
+	ASSERT_EQ(0, reap(avfork_with(&opts, use_stack,
+				      (void *)(MIB - 4096L))));
+	ASSERT_EQ(0, reap(avfork(use_stack, (void *)(256 * 1024L - 4096))));
+	opts.stack_size = 1;
+	ASSERT_EQ(0, reap(avfork_with(&opts, use_stack,
+				      (void *)(256 * 1024L - 4096))));
+	nr_fds = count_fds();
+	nr_threads = count_threads();
+
+	opts.stack_size = SIZE_MAX;
+	ASSERT_FAILS(ENOMEM, avfork_with(&opts, return_arg, NULL));
+	opts.stack_size = PTRDIFF_MAX;
+	ASSERT_FAILS(ENOMEM, avfork_with(&opts, return_arg, NULL));
+	opts.stack_size = 1ULL << 47;
+	ASSERT_FAILS(ENOMEM, avfork_with(&opts, return_arg, NULL));
+	ASSERT_NOTHING_LEFT(nr_fds, nr_threads);
+}
+
+TEST(stack_overflow)
+{
+	const struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	ASSERT_EQ(-SIGSEGV, reap(avfork(use_stack,
+					(void *)(256 * 1024L))));
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+}
+
+/* What is refused. */
+
+TEST(opts_size)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	struct avfork_opts *opts;
+	char *map, *end;
+
+	/* What lies beyond the struct, or before it, cannot be read. */
+	map = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, map);
+	end = map + 2 * page;
+	ASSERT_EQ(0, mprotect(end, page, PROT_NONE));
+
+	opts = (void *)(end - sizeof(*opts));
+	opts->size = sizeof(*opts);
+	ASSERT_EQ(5, reap(avfork_with(opts, return_arg, (void *)5)));
+	opts->size = sizeof(*opts) - 1;
+	ASSERT_FAILS(EINVAL, avfork_with(opts, return_arg, NULL));
+
+	opts = (void *)(end - sizeof(opts->size));
+	opts->size = 0;
+	ASSERT_FAILS(EINVAL, avfork_with(opts, return_arg, NULL));
+	opts->size = sizeof(opts->size);
+	ASSERT_FAILS(EINVAL, avfork_with(opts, return_arg, NULL));
+	opts->size = page + 1;
+	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
+	opts->size = SIZE_MAX;
+	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
+
+	/* One of the future: it may be longer, with nothing in what we lack. */
+	memset(map, 0, 2 * page);
+	opts = (void *)(end - sizeof(*opts) - 24);
+	opts->size = sizeof(*opts) + 24;
+	ASSERT_EQ(6, reap(avfork_with(opts, return_arg, (void *)6)));
+	end[-1] = 1;
+	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
+	end[-1] = 0;
+	end[-24] = 1;
+	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
+	end[-24] = 0;
+	memset(map, 0, 2 * page);
+	opts = (void *)(end - 4096);
+	opts->size = 4096;
+	ASSERT_EQ(7, reap(avfork_with(opts, return_arg, (void *)7)));
+}
+
+TEST(opts_reserved)
+{
+	struct avfork_opts opts = { .size = sizeof(opts) };
+	size_t i;
+
+	for (i = 0; i < 8; i++) {
+		opts.reserved[i] = 1ULL << 63;
+		ASSERT_FAILS(EINVAL, avfork_with(&opts, return_arg, NULL));
+		opts.reserved[i] = 0;
+	}
+	ASSERT_EQ(0, reap(avfork_with(&opts, return_arg, NULL)));
+}
+
+TEST(unknown_flags)
+{
+	const unsigned int known = AVFORK_SYNC | AVFORK_STDIO |
+				   AVFORK_INTO_CGROUP | AVFORK_NOSIGCHLD |
+				   AVFORK_WAITPID;
+	struct avfork_opts opts = { .size = sizeof(opts) };
+	unsigned int bit;
+
+	for (bit = 1; bit; bit <<= 1) {
+		if (bit & known)
+			continue;
+		opts.flags = (int)bit;
+		ASSERT_FAILS(EINVAL, avfork_with(&opts, return_arg, NULL));
+		ASSERT_FAILS(EINVAL, avforkx((int)bit, return_arg, NULL));
+	}
+}
+
+TEST(no_start_routine)
+{
+	struct avfork_opts opts = { .size = sizeof(opts) };
+
+	ASSERT_FAILS(EINVAL, avfork(NULL, NULL));
+	ASSERT_FAILS(EINVAL, avforkx(AVFORK_STDIO, NULL, NULL));
+	ASSERT_FAILS(EINVAL, avfork_with(&opts, NULL, NULL));
+	ASSERT_FAILS(EINVAL, avfork_with(NULL, NULL, NULL));
+	ASSERT_EQ(1, count_threads());
+}
+
+/*
+ * As a user who has no other process, so that we alone count. @warm: whether
+ * the pool has a carrier when the limit is reached.
+ */
+static int reach_nproc_limit(void *warm)
+{
+	struct rlimit limit = { .rlim_max = 1000 };
+	unsigned int nr_fds, nr_threads;
+
+	REQUIRE(!setresgid(54321, 54321, 54321));
+	REQUIRE(!setresuid(54321, 54321, 54321));
+	if (warm)
+		REQUIRE(reap(avfork(return_arg, NULL)) == 0);
+	nr_fds = count_fds();
+	nr_threads = count_threads();
+
+	limit.rlim_cur = nr_threads;
+	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
+	REQUIRE(avfork(return_arg, NULL) == -1);
+	REQUIRE(errno == EAGAIN);
+	REQUIRE(waitpid(-1, NULL, __WALL) == -1 && errno == ECHILD);
+	REQUIRE(count_threads() == nr_threads);
+
+	/* Room for the janitor alone, which leaves when there is no more. */
+	limit.rlim_cur = 2;
+	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
+	REQUIRE(avfork(return_arg, NULL) == -1);
+	REQUIRE(errno == EAGAIN);
+	REQUIRE(COMES_TRUE(count_threads() == 1, 10));
+
+	limit.rlim_cur = 1000;
+	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
+	REQUIRE(reap(avfork(return_arg, (void *)4)) == 4);
+	REQUIRE(count_threads() == 3);
+	REQUIRE(count_fds() == nr_fds + !warm);
+	return 0;
+}
+
+TEST(nproc_limit)
+{
+	if (geteuid())
+		SKIP(return, "needs root, to become a user without processes");
+	ASSERT_PASSED(in_copy(reach_nproc_limit, NULL));
+	ASSERT_PASSED(in_copy(reach_nproc_limit, (void *)1));
+}
+
+static int call_in_child(void *arg)
+{
+	struct avfork_opts opts = { .size = sizeof(opts) };
+
+	(void)arg;
+	REQUIRE(avfork(return_arg, NULL) == -1);
+	REQUIRE(errno == EDEADLK);
+	errno = 0;
+	REQUIRE(avforkx(AVFORK_SYNC, return_arg, NULL) == -1);
+	REQUIRE(errno == EDEADLK);
+	errno = 0;
+	REQUIRE(avfork_with(&opts, return_arg, NULL) == -1);
+	REQUIRE(errno == EDEADLK);
+	REQUIRE(waitpid(-1, NULL, __WALL) == -1);
+	REQUIRE(errno == ECHILD);
+	return 0;
+}
+
+TEST(in_a_child)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .stack = stack,
+		.stack_size = sizeof(stack),
+	};
+
+	ASSERT_PASSED(reap(avfork(call_in_child, NULL)));
+	ASSERT_PASSED(reap(avforkx(AVFORK_SYNC, call_in_child, NULL)));
+	ASSERT_PASSED(reap(avfork_with(&opts, call_in_child, NULL)));
+	/* The parent may still. */
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+}
+
+static int spawn_in_copy(void *arg)
+{
+	REQUIRE(reap(avfork(return_arg, arg)) == 21);
+	REQUIRE(reap(avforkx(AVFORK_SYNC, return_arg, arg)) == 21);
+	/* And it is a parent like any other. */
+	return reap(avfork(call_in_child, NULL));
+}
+
+static int fork_and_spawn(void *arg)
+{
+	return in_copy(spawn_in_copy, arg);
+}
+
+TEST(in_a_fork_of_a_child)
+{
+	ASSERT_PASSED(reap(avfork(fork_and_spawn, (void *)21)));
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+}
+
+/* The backend. */
+
+TEST(backend)
+{
+	const char *forced = getenv("AVFORK_BACKEND");
+
+	if (!forced || !*forced)
+		forced = "kernel";
+	ASSERT_STREQ(forced, avfork_backend());
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+	ASSERT_STREQ(forced, avfork_backend());
+}
+
+TEST(backend_forced)
+{
+	setenv("AVFORK_BACKEND", "kernel", 1);
+	ASSERT_STREQ("kernel", avfork_backend());
+	/* It is chosen once. */
+	setenv("AVFORK_BACKEND", "nonesuch", 1);
+	ASSERT_STREQ("kernel", avfork_backend());
+}
+
+TEST(backend_empty_is_none_forced)
+{
+	setenv("AVFORK_BACKEND", "", 1);
+	ASSERT_STREQ("kernel", avfork_backend());
+}
+
+TEST(backend_unknown)
+{
+	setenv("AVFORK_BACKEND", "nonesuch", 1);
+	errno = 0;
+	ASSERT_EQ(NULL, avfork_backend());
+	ASSERT_EQ(ENOSYS, errno);
+	ASSERT_FAILS(ENOSYS, avfork(return_arg, NULL));
+	ASSERT_EQ(1, count_threads());
+}
+
+TEST_HARNESS_MAIN
