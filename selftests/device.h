@@ -145,7 +145,7 @@ static inline void child_init(struct child *child, int (*run)(void *),
 
 static inline void child_free(struct child *child)
 {
-	munmap(child->memory, CHILD_MEMORY);
+	sys(SYS_munmap, child->memory, CHILD_MEMORY);
 }
 
 /* Return: the child's pid, or an errno as a negative number. */
@@ -193,9 +193,12 @@ static inline int child_blocks(void *arg)
 }
 
 /*
- * For child_init(): a child that execs this very program, which then takes its
- * exit status from descriptor 0: it can be kept there, or ends with EXECED.
+ * For child_init(): a child that execs this very program, which then says so on
+ * descriptor 0, a socket, reads its exit status there, and ends. A status of
+ * EXECED_WAITS makes it wait for a child of its own and end with that's status.
  */
+#define EXECED_WAITS	0x100
+
 static char own_path[PATH_MAX];
 
 static inline int child_execs(void *arg)
@@ -216,9 +219,37 @@ static void __attribute__((constructor)) execed(int argc, char **argv)
 		abort();
 	if (argc != 1 || strcmp(argv[0], "avfork-child"))
 		return;
-	if (read(STDIN_FILENO, &status, sizeof(status)) == 0)
+	sys(SYS_write, STDIN_FILENO, "", 1);
+	if (sys(SYS_read, STDIN_FILENO, &status, sizeof(status)) == 0)
 		status = 0;
+	if (status == EXECED_WAITS) {
+		status = -sys(SYS_wait4, -1, &status, 0, NULL) > 0 ?
+			 ECHILD : WEXITSTATUS(status);
+	}
 	_exit(status);
+}
+
+/* The parent's end of descriptor 0 of such a child. */
+static inline int child_has_execed(int control)
+{
+	char byte;
+
+	return read(control, &byte, 1) == 1;
+}
+
+static inline int child_shall_exit(int control, int status)
+{
+	return write(control, &status, sizeof(status)) == sizeof(status);
+}
+
+/* As far as the hard limit allows. */
+static inline void limit_descriptors(rlim_t nr)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = nr < limit.rlim_max ? nr : limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static inline int count_descriptors(void)
@@ -291,7 +322,9 @@ static inline void slabs_read(struct slabs *slabs)
 	       fgets(line, sizeof(line), info)) {
 		struct slab *slab = &slabs->slab[slabs->nr];
 
-		if (sscanf(line, "%31s %ld", slab->name, &slab->objects) == 2)
+		/* The kernel gives back its stacks' addresses in bulk, late. */
+		if (sscanf(line, "%31s %ld", slab->name, &slab->objects) == 2 &&
+		    strcmp(slab->name, "vmap_area"))
 			slabs->nr++;
 	}
 	if (info)

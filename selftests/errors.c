@@ -71,16 +71,6 @@ static void call_setup(struct __test_metadata *_metadata, struct call *call)
 	call->args = &child->args;
 }
 
-/* As far as the hard limit allows. */
-static void limit_descriptors(rlim_t nr)
-{
-	struct rlimit limit;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = nr < limit.rlim_max ? nr : limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static long call_make(struct call *call)
 {
 	return sys(SYS_ioctl, call->device, call->cmd, call->args);
