@@ -10,8 +10,6 @@
 #ifndef AVFORK_SELFTEST_DEVICE_H
 #define AVFORK_SELFTEST_DEVICE_H
 
-#include "../kselftest_harness.h"	/* first: it asks for _GNU_SOURCE */
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -303,13 +301,14 @@ static inline int write_file(const char *path, const char *text)
  * that only growth of LEAK_ROUNDS / 2 objects counts.
  */
 #define LEAK_ROUNDS	2000
+#define NR_SLABS	512
 
 struct slabs {
 	int nr;
 	struct slab {
 		char name[32];
 		long objects;
-	} slab[512];
+	} slab[NR_SLABS];
 };
 
 static inline void slabs_read(struct slabs *slabs)
@@ -318,7 +317,7 @@ static inline void slabs_read(struct slabs *slabs)
 	char line[512];
 
 	slabs->nr = 0;
-	while (info && slabs->nr < (int)ARRAY_SIZE(slabs->slab) &&
+	while (info && slabs->nr < NR_SLABS &&
 	       fgets(line, sizeof(line), info)) {
 		struct slab *slab = &slabs->slab[slabs->nr];
 

@@ -5,6 +5,7 @@
  *
  * Most are one mistake in a call that is otherwise good, listed with REFUSED().
  */
+#include "../kselftest_harness.h"
 #include "device.h"
 
 #include <linux/filter.h>

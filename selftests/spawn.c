@@ -3,6 +3,7 @@
  * The promises of AVFORK_IOC_SPAWN and AVFORK_IOC_INFO, one test each: how a
  * child starts, what it has, how it ends, and what its parent notices of that.
  */
+#include "../kselftest_harness.h"
 #include "device.h"
 
 #include <asm/prctl.h>

@@ -1,0 +1,132 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# rmmod while the module is used: it is refused or waits, and nobody's child is
+# harmed. Leaves the module loaded.
+#
+# The module's file is $AVFORK_KO, or what modinfo finds.
+PATH=$PATH:/usr/sbin:/sbin
+unloads=20	# that must succeed while children start
+attempts=5000	# after which they count as impossible
+
+skip()
+{
+	echo "SKIP $*"
+	exit 4
+}
+
+starter=$(dirname "$0")/starter
+ko=${AVFORK_KO:-$(modinfo -n avfork 2>/dev/null)}
+[ "$(id -u)" = 0 ] || skip "only root unloads modules"
+[ -r "$ko" ] || skip "the module's file is not known (set AVFORK_KO)"
+[ -x "$starter" ] || skip "$starter has not been built"
+
+loaded()
+{
+	[ -e /sys/module/avfork ]
+}
+
+load()
+{
+	loaded || insmod "$ko"
+}
+
+unload()
+{
+	rmmod avfork 2>/dev/null
+}
+
+tests=0 failed=0
+result()	# STATUS NAME
+{
+	tests=$((tests + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $tests $2"
+	else
+		echo "not ok $tests $2"
+		failed=1
+	fi
+}
+
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"; load' EXIT
+mkfifo "$dir/stdin" "$dir/stdout"
+
+# Start the starter; descriptor 8 is its input, 9 its output.
+start()
+{
+	"$starter" "$1" <"$dir/stdin" >"$dir/stdout" &
+	starter_pid=$!
+	exec 8>"$dir/stdin" 9<"$dir/stdout"
+}
+
+# Its exit status.
+finish()
+{
+	exec 8>&-
+	wait "$starter_pid"
+}
+
+echo "TAP version 13"
+echo "1..5"
+load || { echo "Bail out! cannot load $ko"; exit 1; }
+
+refused_while_open()
+{
+	exec 7</dev/avfork || return
+	unload
+	refused=$?
+	exec 7<&-
+	[ $refused != 0 ] && loaded && "$starter" once
+}
+refused_while_open
+result $? "rmmod is refused while the device is open"
+
+refused_while_kept()
+{
+	start kept
+	read -r line <&9
+	unload
+	refused=$?
+	finish && [ "$line" = kept ] && [ $refused != 0 ] && loaded
+}
+refused_while_kept
+result $? "rmmod is refused while a child lives that keeps its exit signal"
+
+# A grace period may pass after the child's death.
+unload_in_the_end()
+{
+	tries=0
+	until unload; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return
+	done
+	! loaded && load && "$starter" once
+}
+unload_in_the_end
+result $? "rmmod works afterwards"
+
+storm()
+{
+	start storm
+	done=0 tried=0
+	while [ $done -lt $unloads ] && [ $tried -lt $attempts ]; do
+		tried=$((tried + 1))
+		if unload; then
+			done=$((done + 1))
+			load || break
+		else
+			loaded || break
+		fi
+	done
+	finish || return
+	read -r started <&9
+	echo "# $tried times tried, $done times unloaded, $started children"
+	[ $done -eq $unloads ] && [ "$started" -gt $unloads ]
+}
+storm
+result $? "rmmod neither harms children that are starting nor is harmed"
+
+load && "$starter" once
+result $? "the module is loaded and works"
+
+exit $failed
