@@ -15,8 +15,6 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <avfork.h>
@@ -26,15 +24,15 @@
 #define DEVICE "/dev/avfork"
 
 /*
- * The descriptor and the device number that was found behind it, in one word
- * so that no thread sees the one without the other. 0: not open.
+ * The descriptor, and a count of the times that it was opened, in one word: a
+ * thread that replaces what it found stale shall not mistake for that what
+ * another has opened since, and found the same number free. 0: not open.
  */
 static _Atomic uint64_t device;
 
-static uint64_t device_word(int fd, dev_t number)
+static uint64_t device_word(int fd, uint64_t stale)
 {
-	/* Linux device numbers have 12 and 20 bits; fd + 1 is never 0. */
-	return (uint64_t)(fd + 1) << 32 | major(number) << 20 | minor(number);
+	return (uint64_t)(fd + 1) << 32 | (uint32_t)(stale + 1);
 }
 
 static int device_fd(uint64_t word)
@@ -42,13 +40,12 @@ static int device_fd(uint64_t word)
 	return (int)(word >> 32) - 1;
 }
 
-static bool device_intact(uint64_t word)
+/* If not, errno is EBADF or, where there is another file, ENOTTY. */
+static bool is_device(int fd)
 {
-	int fd = device_fd(word);
-	struct stat st;
+	struct avfork_info info;
 
-	return !fstat(fd, &st) && S_ISCHR(st.st_mode) &&
-	       device_word(fd, st.st_rdev) == word;
+	return !ioctl(fd, AVFORK_IOC_INFO, &info);
 }
 
 /* A descriptor of the device above the standard three, which may be closed. */
@@ -60,6 +57,9 @@ static int open_above_stdio(void)
 	if (fd < 0 || fd > STDERR_FILENO)
 		return fd;
 	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	/* Where RLIMIT_NOFILE allows no number as high as that. */
+	if (high < 0 && errno == EINVAL)
+		errno = EMFILE;
 	close(fd);
 	return high;
 }
@@ -71,7 +71,6 @@ static int open_above_stdio(void)
 static uint64_t device_open(uint64_t stale)
 {
 	uint64_t word = 0;
-	struct stat st;
 	int cancel, fd;
 
 	/* The caller may hold a carrier, and open() is a cancellation point. */
@@ -80,11 +79,11 @@ static uint64_t device_open(uint64_t stale)
 	if (fd < 0) {
 		if (errno != EMFILE && errno != ENFILE)
 			errno = ENOSYS;
-	} else if (fstat(fd, &st) || !S_ISCHR(st.st_mode)) {
+	} else if (!is_device(fd) && errno != EBADF) {
 		close(fd);
 		errno = ENOSYS;
 	} else {
-		word = device_word(fd, st.st_rdev);
+		word = device_word(fd, stale);
 		/* Another thread may have been faster: its word is the one. */
 		if (!atomic_compare_exchange_strong(&device, &stale, word)) {
 			close(fd);
@@ -136,7 +135,7 @@ static pid_t kernel_spawn(const struct child *child)
 
 		if (pid >= 0)
 			return pid;
-		if (device_intact(word)) {
+		if (is_device(device_fd(word))) {
 			errno = error;
 			return -1;
 		}
@@ -147,10 +146,7 @@ static pid_t kernel_spawn(const struct child *child)
 
 static bool kernel_available(void)
 {
-	struct avfork_info info;
-	uint64_t word = device_get();
-
-	return word && !ioctl(device_fd(word), AVFORK_IOC_INFO, &info);
+	return device_get();
 }
 
 const struct backend backend_kernel = {
