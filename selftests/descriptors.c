@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -191,6 +192,7 @@ static void *keep_opening(void *has_one)
 
 		close(fd);
 		fd = next;
+		sched_yield();
 	}
 	close(fd);
 	return NULL;
