@@ -33,7 +33,7 @@
 
 /* For guests that are emulated, with a kernel that checks all it does. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 240
+#define TEST_TIMEOUT_DEFAULT 120
 
 #define AVFORK_DEVICE "/dev/avfork"
 

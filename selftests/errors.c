@@ -55,7 +55,7 @@ static void call_setup(struct __test_metadata *_metadata, struct call *call)
 	ASSERT_LE(0, call->device) {
 		TH_LOG("no " AVFORK_DEVICE);
 	}
-	ASSERT_EQ(0, pipe2(call->pipe, O_CLOEXEC));
+	ASSERT_EQ(0, pipe2(call->pipe, O_CLOEXEC | O_NONBLOCK));
 	call->descriptors = count_descriptors();
 	call->refcnt = read_number(REFCNT);
 
@@ -88,7 +88,7 @@ static void call_teardown(struct __test_metadata *_metadata, struct call *call)
 	EXPECT_EQ(UNTOUCHED, call->child.in_memory);
 	EXPECT_EQ(call->descriptors, count_descriptors());
 	EXPECT_EQ(call->refcnt, read_number(REFCNT));
-	/* Nobody else has the write end. */
+	/* Nobody else has the write end: not EAGAIN, but the end of it. */
 	EXPECT_EQ(0, close(call->pipe[1]));
 	EXPECT_EQ(0, read(call->pipe[0], &byte, 1));
 
