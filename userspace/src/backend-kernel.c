@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <avfork.h>
@@ -40,7 +41,6 @@ static int device_fd(uint64_t word)
 	return (int)(word >> 32) - 1;
 }
 
-/* If not, errno is EBADF or, where there is another file, ENOTTY. */
 static bool is_device(int fd)
 {
 	struct avfork_info info;
@@ -64,10 +64,41 @@ static int open_above_stdio(void)
 	return high;
 }
 
+/* Whether @fd is what DEVICE names: if it is not ours, then another driver's. */
+static bool is_named_device(int fd)
+{
+	struct stat file, named;
+
+	return !fstat(fd, &file) && !stat(DEVICE, &named) &&
+	       file.st_dev == named.st_dev && file.st_ino == named.st_ino;
+}
+
 /*
- * Open the device in place of @stale. 0 where that fails, with errno ENOSYS, or
- * EMFILE or ENFILE when it is only that no descriptor is to be had.
+ * A new descriptor of the device, or -1 with errno ENOSYS, or EMFILE or ENFILE
+ * when it is only that no descriptor is to be had.
  */
+static int open_device(void)
+{
+	int fd;
+
+	for (;;) {
+		fd = open_above_stdio();
+		if (fd < 0)
+			break;
+		if (is_device(fd))
+			return fd;
+		if (errno != EBADF && is_named_device(fd)) {
+			close(fd);
+			break;
+		}
+		/* The number was taken at once, and is not ours to close. */
+	}
+	if (errno != EMFILE && errno != ENFILE)
+		errno = ENOSYS;
+	return -1;
+}
+
+/* Open the device in place of @stale. 0 where that fails, with errno. */
 static uint64_t device_open(uint64_t stale)
 {
 	uint64_t word = 0;
@@ -75,14 +106,8 @@ static uint64_t device_open(uint64_t stale)
 
 	/* The caller may hold a carrier, and open() is a cancellation point. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	fd = open_above_stdio();
-	if (fd < 0) {
-		if (errno != EMFILE && errno != ENFILE)
-			errno = ENOSYS;
-	} else if (!is_device(fd) && errno != EBADF) {
-		close(fd);
-		errno = ENOSYS;
-	} else {
+	fd = open_device();
+	if (fd >= 0) {
 		word = device_word(fd, stale);
 		/* Another thread may have been faster: its word is the one. */
 		if (!atomic_compare_exchange_strong(&device, &stale, word)) {
@@ -122,6 +147,7 @@ static pid_t kernel_spawn(const struct child *child)
 			     opts->cgroup_fd : 0,
 	};
 	uint64_t word = device_get();
+	bool again = false;
 
 	/* More than the kernel's field holds is more than any table. */
 	if (opts->nr_fds > UINT32_MAX) {
@@ -135,11 +161,20 @@ static pid_t kernel_spawn(const struct child *child)
 
 		if (pid >= 0)
 			return pid;
-		if (is_device(device_fd(word))) {
+		if (!is_device(device_fd(word))) {
+			word = device_open(word);
+			again = false;
+			continue;
+		}
+		/*
+		 * It may have been gone at the call, and another thread have
+		 * opened it since, under the same number.
+		 */
+		if (again || (error != EBADF && error != ENOTTY)) {
 			errno = error;
 			return -1;
 		}
-		word = device_open(word);
+		again = true;
 	}
 	return -1;
 }
