@@ -20,6 +20,10 @@
 
 #include <avfork.h>
 
+/* For emulated CPUs, and kernels that check all that they do. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+
 /*
  * The harness's ASSERTs jump, which neither a child nor a copy of a test can:
  * a function that runs there returns 1 from where it fails, and leaves here
