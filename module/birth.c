@@ -8,14 +8,13 @@
  * then. So a birth has one owner at any time: the parent until kernel_clone()
  * succeeds, then the child, which turns it into its own state and frees it.
  */
-#include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/fdtable.h>
+#include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include <linux/avfork.h>
 
@@ -27,6 +26,10 @@
 
 /**
  * struct avfork_birth - what a child starts with
+ *
+ * It holds a reference to the module: the child runs the module's code when its
+ * parent's call has long returned and /dev/avfork may be closed.
+ *
  * @start:       its user registers
  * @files:       its descriptor table; a reference
  * @exit_signal: the entry that keeps its exit signal; NULL for SIGCHLD, which
@@ -38,18 +41,10 @@ struct avfork_birth {
 	struct avfork_exit_signal *exit_signal;
 };
 
-/*
- * How many births there are. A child runs the module's code when its parent's
- * call has long returned and /dev/avfork may be closed, so neither of them
- * keeps the module loaded for it; this count does.
- */
-static atomic_t nr_births = ATOMIC_INIT(0);
-
 static void birth_free(struct avfork_birth *birth)
 {
 	kfree(birth);
-	if (atomic_dec_and_test(&nr_births))
-		wake_up_var(&nr_births);
+	module_put(THIS_MODULE);
 }
 
 /**
@@ -88,7 +83,7 @@ struct avfork_birth *avfork_birth_new(const struct avfork_args *args)
 	}
 
 	/* The open /dev/avfork keeps the module loaded up to here. */
-	atomic_inc(&nr_births);
+	__module_get(THIS_MODULE);
 	return birth;
 
 put_files:
@@ -173,11 +168,11 @@ int avfork_birth_complete(void *data)
  */
 void avfork_birth_wait_all(void)
 {
-	wait_var_event(&nr_births, !atomic_read(&nr_births));
 	/*
-	 * The last child has counted itself off, but may not have returned from
-	 * avfork_birth_complete(), and may be preempted there. It has not
-	 * slept of its own accord since, which is what this waits for.
+	 * Every child has put its reference to the module, or this would not
+	 * run, but may not have returned from avfork_birth_complete(), and may
+	 * be preempted there. It has not slept of its own accord since, which
+	 * is what this waits for.
 	 */
 	synchronize_rcu_tasks();
 }

@@ -16,7 +16,7 @@
 
 #include "device.h"
 
-#define PROCESSES	4
+#define PROCESSES	2
 #define BATCH		3
 
 /**

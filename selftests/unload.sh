@@ -5,7 +5,7 @@
 #
 # The module's file is $AVFORK_KO, or what modinfo finds.
 PATH=$PATH:/usr/sbin:/sbin
-unloads=20	# that must succeed while children start
+unloads=10	# that must succeed while children start
 attempts=5000	# after which they count as impossible
 
 skip()
