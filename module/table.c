@@ -18,12 +18,16 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 
 #include <linux/avfork.h>
 
 #include "compat.h"
 #include "symbols.h"
 #include "table.h"
+
+/* As large as a caller asks for: charged to it, and no news for the log. */
+#define GRANTS_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
 /*
  * The template for tables of up to NR_OPEN_DEFAULT descriptors, which is the
@@ -75,10 +79,8 @@ static struct files_struct *table_alloc(unsigned int highest)
 	if (struct_size(template, fd, slots) > INT_MAX)
 		return ERR_PTR(-EMFILE);
 
-	template = kvzalloc(struct_size(template, fd, slots),
-			    GFP_KERNEL_ACCOUNT);
-	bits = kvcalloc(2 * BITS_TO_LONGS(slots), sizeof(*bits),
-			GFP_KERNEL_ACCOUNT);
+	template = kvzalloc(struct_size(template, fd, slots), GRANTS_GFP);
+	bits = kvcalloc(2 * BITS_TO_LONGS(slots), sizeof(*bits), GRANTS_GFP);
 	if (template && bits) {
 		template_init(&template->files);
 		template->files.fdtab.max_fds = slots;
@@ -202,11 +204,14 @@ struct files_struct *avfork_table_build(const struct avfork_args *args)
 		if (args->nr_fds > rlimit(RLIMIT_NOFILE) ||
 		    args->nr_fds > INT_MAX / sizeof(*fds))
 			return ERR_PTR(-EMFILE);
-		fds = vmemdup_user(u64_to_user_ptr(args->fds),
-				   array_size(args->nr_fds, sizeof(*fds)));
-		if (IS_ERR(fds))
-			return ERR_CAST(fds);
-		ret = check_fds(fds, args->nr_fds);
+		fds = kvmalloc_array(args->nr_fds, sizeof(*fds), GRANTS_GFP);
+		if (!fds)
+			return ERR_PTR(-ENOMEM);
+		if (copy_from_user(fds, u64_to_user_ptr(args->fds),
+				   array_size(args->nr_fds, sizeof(*fds))))
+			ret = -EFAULT;
+		else
+			ret = check_fds(fds, args->nr_fds);
 		if (ret < 0) {
 			table = ERR_PTR(ret);
 			goto free_fds;
