@@ -77,7 +77,8 @@ static struct avfork_exit_signal *entry_of_current(void)
 	/* current's own insertion, if there was one, is before this read. */
 	if (!atomic_read(&nr_kept))
 		return NULL;
-	hash_for_each_possible_rcu(kept_signals, kept, node, (ulong)child)
+	hash_for_each_possible_rcu(kept_signals, kept, node,
+				   (unsigned long)child)
 		if (kept->child == child)
 			return kept;
 	return NULL;
@@ -197,7 +198,7 @@ void avfork_exit_signal_keep(struct avfork_exit_signal *kept)
 	kept->child = task_tgid(current);
 	atomic_inc(&nr_kept);
 	raw_spin_lock_irqsave(&kept_lock, flags);
-	hash_add_rcu(kept_signals, &kept->node, (ulong)kept->child);
+	hash_add_rcu(kept_signals, &kept->node, (unsigned long)kept->child);
 	raw_spin_unlock_irqrestore(&kept_lock, flags);
 }
 

@@ -54,7 +54,10 @@ long avfork_spawn(const struct avfork_args *args)
 	struct kernel_clone_args clone = {
 		/*
 		 * CLONE_FILES: to copy the caller's table only to drop it would
-		 * cost what the table holds. The child never gets to use it.
+		 * cost what the table holds. The child never gets to use it, so
+		 * what __fget_light() relies on holds: the ioctl's borrowed
+		 * reference to /dev/avfork, taken while nobody shared the
+		 * table, cannot be closed by the one that now does.
 		 */
 		.flags = CLONE_VM | CLONE_FILES | args->namespaces,
 		.exit_signal = args->exit_signal,
