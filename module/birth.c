@@ -34,11 +34,13 @@
  * @files:       its descriptor table; a reference
  * @exit_signal: the entry that keeps its exit signal; NULL for SIGCHLD, which
  *               needs no keeping
+ * @signals:     whether it has the parent's mask and ignored signals
  */
 struct avfork_birth {
 	struct avfork_start start;
 	struct files_struct *files;
 	struct avfork_exit_signal *exit_signal;
+	bool signals;
 };
 
 static void birth_free(struct avfork_birth *birth)
@@ -66,6 +68,7 @@ struct avfork_birth *avfork_birth_new(const struct avfork_args *args)
 	birth->start.arg = args->arg;
 	birth->start.stack_top = args->stack + args->stack_size;
 	birth->start.tls = args->tls;
+	birth->signals = args->flags & AVFORK_INHERIT_SIGNALS;
 
 	birth->files = avfork_table_build(args);
 	if (IS_ERR(birth->files)) {
@@ -121,21 +124,30 @@ static void swap_files(struct files_struct *files)
 /*
  * The child has a copy of the caller's dispositions, mask and alternate stack.
  * A signal that arrived meanwhile is pending, and is acted on by what stands
- * here when the child leaves the kernel: its default action.
+ * here when the child leaves the kernel.
  */
-static void reset_signals(void)
+static void reset_signals(bool inherit)
 {
 	/* No lock: only exec and exit change a task's own ->sighand. */
 	struct sighand_struct *sighand = rcu_dereference_raw(current->sighand);
+	struct k_sigaction *ka;
 	sigset_t none;
 
 	BUILD_BUG_ON(SIG_DFL);
 	spin_lock_irq(&sighand->siglock);
-	memset(sighand->action, 0, sizeof(sighand->action));
+	for (ka = sighand->action; ka < sighand->action + _NSIG; ka++) {
+		bool ignore = inherit && ka->sa.sa_handler == SIG_IGN;
+
+		memset(ka, 0, sizeof(*ka));
+		if (ignore)
+			ka->sa.sa_handler = SIG_IGN;
+	}
 	spin_unlock_irq(&sighand->siglock);
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (!inherit) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+	}
 	/* copy_process() does this, but not for CLONE_VFORK. */
 	sas_ss_reset(current);
 }
@@ -153,7 +165,7 @@ int avfork_birth_complete(void *data)
 	struct avfork_birth *birth = data;
 
 	swap_files(birth->files);
-	reset_signals();
+	reset_signals(birth->signals);
 	if (birth->exit_signal)
 		avfork_exit_signal_keep(birth->exit_signal);
 	avfork_arch_start(&birth->start);

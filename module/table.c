@@ -163,6 +163,70 @@ static void grant_stdio(struct files_struct *table)
 	}
 }
 
+/* What exec would leave open of @fdt, in the word of its bitmaps. */
+static unsigned long inherited(const struct fdtable *fdt, unsigned int word)
+{
+	return fdt->open_fds[word] & ~fdt->close_on_exec[word];
+}
+
+/* Return: the highest descriptor that is inherited, 0 when there is none. */
+static unsigned int highest_inherited(struct files_struct *files)
+{
+	struct fdtable *fdt;
+	unsigned int word, highest = 0;
+
+	spin_lock(&files->file_lock);
+	fdt = files_fdtable(files);
+	for (word = fdt->max_fds / BITS_PER_LONG; word-- > 0;) {
+		if (inherited(fdt, word)) {
+			highest = word * BITS_PER_LONG +
+				  __fls(inherited(fdt, word));
+			break;
+		}
+	}
+	spin_unlock(&files->file_lock);
+	return highest;
+}
+
+/*
+ * All at once, as fork(2) does it: a descriptor that another thread moves is
+ * found under its old number or the new one. A grant of a number wins.
+ *
+ * Return: 0, or -EAGAIN when @files has outgrown @table since that was made.
+ */
+static int grant_inherited(struct files_struct *table,
+			   struct files_struct *files)
+{
+	unsigned int max_fds = private_fdtable(table)->max_fds;
+	struct fdtable *fdt;
+	unsigned int word;
+	int ret = 0;
+
+	spin_lock(&files->file_lock);
+	fdt = files_fdtable(files);
+	for (word = 0; word < fdt->max_fds / BITS_PER_LONG; word++) {
+		unsigned long bits = inherited(fdt, word);
+		unsigned int bit;
+
+		if (bits && word >= max_fds / BITS_PER_LONG) {
+			ret = -EAGAIN;
+			break;
+		}
+		for_each_set_bit(bit, &bits, BITS_PER_LONG) {
+			unsigned int fd = word * BITS_PER_LONG + bit;
+			struct file *file = files_lookup_fd_locked(files, fd);
+
+			/* A number without a file is one being opened. */
+			if (!file || fd_is_open(fd, private_fdtable(table)))
+				continue;
+			get_file(file);
+			table_install(table, fd, file, false);
+		}
+	}
+	spin_unlock(&files->file_lock);
+	return ret;
+}
+
 /* Return: the highest descriptor granted (0 when there is none) or an errno. */
 static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 {
@@ -195,8 +259,10 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
  */
 struct files_struct *avfork_table_build(const struct avfork_args *args)
 {
+	struct files_struct *files = current->files;
 	struct avfork_fd *fds = NULL;
 	struct files_struct *table;
+	unsigned int highest;
 	int ret = 0;
 
 	if (args->nr_fds) {
@@ -218,16 +284,22 @@ struct files_struct *avfork_table_build(const struct avfork_args *args)
 		}
 	}
 
-	table = table_alloc(ret);
-	if (IS_ERR(table))
-		goto free_fds;
-	ret = grant_fds(table, fds, args->nr_fds);
-	if (ret) {
-		static_call(avfork_put_files_struct)(table);
-		table = ERR_PTR(ret);
-		goto free_fds;
-	}
-	if (args->flags & AVFORK_STDIO)
+	highest = ret;
+	do {
+		if (args->flags & AVFORK_INHERIT_FDS)
+			highest = max(highest, highest_inherited(files));
+		table = table_alloc(highest);
+		if (IS_ERR(table))
+			break;
+		ret = grant_fds(table, fds, args->nr_fds);
+		if (!ret && args->flags & AVFORK_INHERIT_FDS)
+			ret = grant_inherited(table, files);
+		if (ret) {
+			static_call(avfork_put_files_struct)(table);
+			table = ERR_PTR(ret);
+		}
+	} while (ret == -EAGAIN);
+	if (!IS_ERR(table) && args->flags & AVFORK_STDIO)
 		grant_stdio(table);
 free_fds:
 	kvfree(fds);

@@ -1879,7 +1879,8 @@ TEST_F(spawn, info_is_complete)
 	ASSERT_EQ(0, ioctl(self->device, AVFORK_IOC_INFO, &info));
 	EXPECT_EQ(1, info.abi_version);
 	EXPECT_EQ(0, info.reserved);
-	EXPECT_EQ(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP, info.flags);
+	EXPECT_EQ(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP |
+		  AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS, info.flags);
 	for (i = 0; i < ARRAY_SIZE(namespaces); i++)
 		EXPECT_NE(0, info.namespaces & namespaces[i].flag);
 	EXPECT_EQ(i, __builtin_popcountll(info.namespaces));

@@ -20,6 +20,10 @@
 #define AVFORK_STDIO		0x2
 /* Start the child in the cgroup that avfork_args.cgroup_fd names. */
 #define AVFORK_INTO_CGROUP	0x4
+/* Grant every descriptor that has no FD_CLOEXEC, under its own number. */
+#define AVFORK_INHERIT_FDS	0x8
+/* Start with the caller's signal mask; what it ignores is ignored. */
+#define AVFORK_INHERIT_SIGNALS	0x10
 
 /* The smallest stack that the device accepts, in bytes. */
 #define AVFORK_STACK_MIN	4096
