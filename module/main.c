@@ -34,6 +34,17 @@ module_param(allow_seccomp, bool, 0644);
 MODULE_PARM_DESC(allow_seccomp,
 		 "let processes under seccomp spawn, even where their filter forbids clone (default: no)");
 
+static int spawned_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%lu\n", avfork_spawned());
+}
+
+static const struct kernel_param_ops spawned_ops = {
+	.get = spawned_get,
+};
+module_param_cb(spawned, &spawned_ops, NULL, 0444);
+MODULE_PARM_DESC(spawned, "how many children were made, to be read");
+
 static long ioctl_spawn(const void __user *arg, size_t size)
 {
 	struct avfork_args args;

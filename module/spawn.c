@@ -4,12 +4,31 @@
  */
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
 #include "birth.h"
 #include "spawn.h"
 #include "symbols.h"
+
+/* How many children were made on each CPU. */
+static DEFINE_PER_CPU(unsigned long, nr_spawned);
+
+/**
+ * avfork_spawned - count children
+ *
+ * Return: how many there have been since the module was loaded.
+ */
+unsigned long avfork_spawned(void)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(nr_spawned, cpu);
+	return sum;
+}
 
 /*
  * Stricter than access_ok(), which on some kernels lets through what is not
@@ -99,5 +118,7 @@ long avfork_spawn(const struct avfork_args *args)
 	pid = static_call(avfork_kernel_clone)(&clone);
 	if (pid < 0)
 		avfork_birth_abort(birth);
+	else
+		this_cpu_inc(nr_spawned);
 	return pid;
 }

@@ -14,5 +14,6 @@
 				 CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
 
 long avfork_spawn(const struct avfork_args *args);
+unsigned long avfork_spawned(void);
 
 #endif
