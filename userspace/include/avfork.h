@@ -28,13 +28,14 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /*
- * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO and
- * AVFORK_INTO_CGROUP. With either of these two the child is one that only
- * avfork_waitpid() (or a wait with __WALL) reaps and whose death sends no
- * signal, before an exec and after it: Linux has no way to give one alone.
+ * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO,
+ * AVFORK_INTO_CGROUP, AVFORK_INHERIT_FDS and AVFORK_INHERIT_SIGNALS. With either
+ * of these two the child is one that only avfork_waitpid() (or a wait with
+ * __WALL) reaps and whose death sends no signal, before an exec and after it:
+ * Linux has no way to give one alone.
  */
 #define AVFORK_NOSIGCHLD	0x10000	/* no SIGCHLD when the child dies */
-#define AVFORK_WAITPID		0x20000	/* only a wait for this pid reaps it */
+#define AVFORK_WAITPID		0x20000	/* out of reach of a program's wait() */
 
 /**
  * struct avfork_opts - what avfork_with() may set
@@ -95,7 +96,8 @@ pid_t avfork_waitpid(pid_t pid, int *status, int options);
 /**
  * avfork_backend - how children are made here
  *
- * Return: "kernel", or NULL with errno ENOSYS where nothing is available.
+ * Return: "kernel", "clone" or "taskq", or NULL with errno ENOSYS where
+ * AVFORK_BACKEND in the environment asks for what is not available.
  */
 const char *avfork_backend(void);
 

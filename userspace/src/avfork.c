@@ -1,106 +1,96 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The public calls: check, borrow a carrier, have the backend make the child.
+ * The calls that make a child and run a function there.
  */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <avfork.h>
-
-#include "backend.h"
-#include "pool.h"
+#include "guard.h"
+#include "spawn.h"
 
 #define KNOWN_FLAGS (AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
-		     AVFORK_NOSIGCHLD | AVFORK_WAITPID)
+		     AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
+		     AVFORK_HIDDEN)
 
 /* No struct avfork_opts of any version is larger: a size beyond is a mistake. */
 #define OPTS_SIZE_MAX 4096
 
-/* The child's first function. _exit: the parent's atexit handlers stay there. */
-static void child_main(void *arg)
-{
-	const struct carrier *carrier = arg;
+/*
+ * Set in the thread-local storage that a child borrows; the threads that lend
+ * it make no children. With the pid, for a fork()ed copy of a child has memory
+ * of its own and may use the library. initial-exec: no call and no allocation
+ * at the first use in a thread.
+ */
+static _Thread_local pid_t child_pid __attribute__((tls_model("initial-exec")));
 
-	_exit(carrier->start_routine(carrier->arg));
+void spawn_enter_child(void)
+{
+	child_pid = getpid();
 }
 
-/* @opts is complete and the caller's own: it is changed. */
-static pid_t spawn(struct avfork_opts *opts, int (*start_routine)(void *),
-		   void *arg)
+bool spawn_in_child(void)
 {
+	return child_pid && child_pid == getpid();
+}
+
+pid_t spawn(struct child *child)
+{
+	const struct avfork_opts *opts = child->opts;
 	const struct backend *backend;
-	struct carrier *carrier;
-	struct child child;
 	int saved = errno;
 	pid_t pid;
 
-	if (!start_routine || opts->flags & ~KNOWN_FLAGS) {
+	if (!child->start_routine || opts->flags & ~KNOWN_FLAGS) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (pool_in_child()) {
+	if (spawn_in_child()) {
 		errno = EDEADLK;
 		return -1;
 	}
 	backend = backend_get();
 	if (!backend)
 		return -1;
-
-	if (!opts->stack && opts->stack_size < POOL_STACK_SIZE)
-		opts->stack_size = POOL_STACK_SIZE;
-	carrier = pool_get(opts->stack ? 0 : opts->stack_size);
-	if (!carrier)
-		return -1;
-	carrier->start_routine = start_routine;
-	carrier->arg = arg;
-	if (!opts->stack) {
-		opts->stack = carrier->stack;
-		opts->stack_size = carrier->stack_size;
-	}
-
-	child.opts = opts;
-	child.entry = child_main;
-	child.arg = carrier;
-	child.thread_pointer = carrier->thread_pointer;
-	child.release = carrier->release;
-	pid = backend->spawn(&child);
-	if (pid < 0)
-		pool_put(carrier);
-	else
+	pid = backend->spawn(child);
+	if (pid >= 0) {
+		child->owned = NULL;
 		errno = saved;
+	}
 	return pid;
 }
 
 pid_t avfork(int (*start_routine)(void *), void *arg)
 {
-	struct avfork_opts opts = { .size = sizeof(opts) };
-
-	return spawn(&opts, start_routine, arg);
+	return avforkx(0, start_routine, arg);
 }
 
 pid_t avforkx(int flags, int (*start_routine)(void *), void *arg)
 {
 	struct avfork_opts opts = { .size = sizeof(opts), .flags = flags };
+	struct child child = {
+		.opts = &opts, .start_routine = start_routine, .arg = arg,
+	};
 
+	/* It is not known which. */
 	if (flags & AVFORK_INTO_CGROUP) {
 		errno = EINVAL;
 		return -1;
 	}
-	return spawn(&opts, start_routine, arg);
+	return spawn(&child);
 }
 
-/*
- * The caller's struct may be an older one, whose missing end is zero, or a
- * newer one, whose end must be: copy_struct_from_user()'s rules.
- */
-static int copy_opts(struct avfork_opts *to, const struct avfork_opts *from)
+/* copy_struct_from_user()'s rules, for what is in our own memory. */
+int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
 {
 	const unsigned char *bytes = (const unsigned char *)from;
 	size_t i;
 
+	if (!from) {
+		*to = (struct avfork_opts) { .size = sizeof(*to) };
+		return 0;
+	}
 	if (from->size < sizeof(*from)) {
 		/* There is no older one yet. */
 		errno = EINVAL;
@@ -130,17 +120,18 @@ pid_t avfork_with(const struct avfork_opts *opts,
 		  int (*start_routine)(void *), void *arg)
 {
 	struct avfork_opts copy;
+	struct child child = {
+		.opts = &copy, .start_routine = start_routine, .arg = arg,
+	};
 
-	if (!opts)
-		return avfork(start_routine, arg);
-	if (copy_opts(&copy, opts))
+	if (opts_copy(&copy, opts))
 		return -1;
-	return spawn(&copy, start_routine, arg);
+	return spawn(&child);
 }
 
 pid_t avfork_waitpid(pid_t pid, int *status, int options)
 {
-	return waitpid(pid, status, options | __WALL);
+	return guard_waitpid(pid, status, options);
 }
 
 const char *avfork_backend(void)

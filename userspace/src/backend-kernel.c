@@ -18,9 +18,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <avfork.h>
-
 #include "backend.h"
+#include "fd.h"
+#include "pool.h"
+#include "spawn.h"
 
 #define DEVICE "/dev/avfork"
 
@@ -48,22 +49,6 @@ static bool is_device(int fd)
 	return !ioctl(fd, AVFORK_IOC_INFO, &info);
 }
 
-/* A descriptor of the device above the standard three, which may be closed. */
-static int open_above_stdio(void)
-{
-	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-	int high;
-
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	/* Where RLIMIT_NOFILE allows no number as high as that. */
-	if (high < 0 && errno == EINVAL)
-		errno = EMFILE;
-	close(fd);
-	return high;
-}
-
 /* Whether @fd is what DEVICE names: if it is not ours, then another driver's. */
 static bool is_named_device(int fd)
 {
@@ -82,7 +67,7 @@ static int open_device(void)
 	int fd;
 
 	for (;;) {
-		fd = open_above_stdio();
+		fd = fd_above_stdio(open(DEVICE, O_RDWR | O_CLOEXEC));
 		if (fd < 0)
 			break;
 		if (is_device(fd))
@@ -126,23 +111,31 @@ static uint64_t device_get(void)
 	return word ? word : device_open(0);
 }
 
-static pid_t kernel_spawn(const struct child *child)
+/* The child's first function. _exit: the parent's atexit handlers stay there. */
+static void child_main(struct carrier *carrier)
+{
+	spawn_enter_child();
+	_exit(carrier->start_routine(carrier->arg));
+}
+
+static pid_t kernel_make(const struct child *child, struct carrier *carrier)
 {
 	const struct avfork_opts *opts = child->opts;
-	const int library_flags = AVFORK_NOSIGCHLD | AVFORK_WAITPID;
+	void *stack = opts->stack ? opts->stack : carrier->stack;
 	const struct avfork_args args = {
-		.flags = (unsigned int)(opts->flags & ~library_flags),
+		.flags = (unsigned int)(opts->flags & ~AVFORK_HIDDEN),
 		.namespaces = opts->namespaces,
-		.entry = (uintptr_t)child->entry,
-		.arg = (uintptr_t)child->arg,
-		.stack = (uintptr_t)opts->stack,
-		.stack_size = opts->stack_size,
-		.tls = child->thread_pointer,
-		.release = (uintptr_t)child->release,
+		.entry = (uintptr_t)child_main,
+		.arg = (uintptr_t)carrier,
+		.stack = (uintptr_t)stack,
+		.stack_size = opts->stack ? opts->stack_size :
+					    carrier->stack_size,
+		.tls = carrier->thread_pointer,
+		.release = (uintptr_t)child->lent,
 		.pidfd = (uintptr_t)opts->pidfd,
 		.fds = (uintptr_t)opts->fds,
 		.nr_fds = (uint32_t)opts->nr_fds,
-		.exit_signal = opts->flags & library_flags ? 0 : SIGCHLD,
+		.exit_signal = opts->flags & AVFORK_HIDDEN ? 0 : SIGCHLD,
 		.cgroup_fd = opts->flags & AVFORK_INTO_CGROUP ?
 			     opts->cgroup_fd : 0,
 	};
@@ -157,9 +150,10 @@ static pid_t kernel_spawn(const struct child *child)
 
 	while (word) {
 		pid_t pid = ioctl(device_fd(word), AVFORK_IOC_SPAWN, &args);
-		int error = errno;
+		/* 0: another file's ioctl, which happens to know the number. */
+		int error = pid ? errno : ENOTTY;
 
-		if (pid >= 0)
+		if (pid > 0)
 			return pid;
 		if (!is_device(device_fd(word))) {
 			word = device_open(word);
@@ -177,6 +171,11 @@ static pid_t kernel_spawn(const struct child *child)
 		again = true;
 	}
 	return -1;
+}
+
+static pid_t kernel_spawn(struct child *child)
+{
+	return pool_spawn(child, kernel_make);
 }
 
 static bool kernel_available(void)

@@ -13,6 +13,8 @@
 /* The best comes first. */
 static const struct backend *const backends[] = {
 	&backend_kernel,
+	&backend_clone,
+	&backend_taskq,
 };
 
 const struct backend *backend_get(void)
@@ -37,10 +39,12 @@ const struct backend *backend_get(void)
 			error = errno;
 			continue;
 		}
-		atomic_store_explicit(&chosen, backend, memory_order_relaxed);
+		/* What is only short of descriptors is as good as ever later. */
+		if (error == ENOSYS)
+			atomic_store_explicit(&chosen, backend,
+					      memory_order_relaxed);
 		return backend;
 	}
-	/* Not remembered: the module may yet be loaded. */
 	errno = error;
 	return NULL;
 }

@@ -6,27 +6,32 @@
 #ifndef BACKEND_H
 #define BACKEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct avfork_opts;
+#include <avfork.h>
 
 /**
  * struct child - a child to be, as every backend is asked for it
- * @opts:           what the caller chose; complete and of our own size, with a
- *                  stack
- * @entry:          its first function, which does not return
- * @arg:            passed to @entry
- * @thread_pointer: its thread pointer
- * @release:        to be zeroed when it has left the shared memory
+ * @opts:          what the caller chose, complete and checked
+ * @start_routine: what it runs
+ * @arg:           passed to that
+ * @owned:         memory of malloc() that it uses until it has left ours, or
+ *                 NULL. Once there is a child the backend frees it; one that
+ *                 cannot tell whether there is sets it to NULL
+ * @lent:          set by the backend: a word that holds @ticket until the child
+ *                 has left our memory, and never again. It is a futex
+ * @ticket:        set by the backend
  */
 struct child {
 	const struct avfork_opts *opts;
-	void (*entry)(void *arg);
+	int (*start_routine)(void *arg);
 	void *arg;
-	uintptr_t thread_pointer;
-	uint32_t *release;
+	void *owned;
+	_Atomic uint32_t *lent;
+	uint32_t ticket;
 };
 
 /**
@@ -38,10 +43,12 @@ struct child {
 struct backend {
 	const char *name;
 	bool (*available)(void);
-	pid_t (*spawn)(const struct child *child);
+	pid_t (*spawn)(struct child *child);
 };
 
 extern const struct backend backend_kernel;
+extern const struct backend backend_clone;
+extern const struct backend backend_taskq;
 
 /*
  * The backend of this process: the one that the environment variable
@@ -49,5 +56,8 @@ extern const struct backend backend_kernel;
  * where there is none, or with what an available one lacks at the moment.
  */
 const struct backend *backend_get(void);
+
+/* What the library's flags ask of the child's exit signal. */
+#define AVFORK_HIDDEN (AVFORK_NOSIGCHLD | AVFORK_WAITPID)
 
 #endif

@@ -8,42 +8,39 @@
  * borrows instead. The thread itself never runs while that lasts: it waits in
  * the kernel from before it is first lent until it is told to leave.
  *
- * The pool is an array of slots. A slot's release word is 0 when it is free,
- * and whoever exchanges that for TAKEN owns the slot and its carrier. When the
- * borrowing child leaves our memory, by exec or by death of any kind, the
- * kernel stores the 0. That is the whole protocol: no lock, no list, nobody who
- * must run for a carrier to come back, and no ABA, for a slot stays where it
- * is. Slots are tried from the first, so the carriers in use are the ones that
- * were used last, and the words of 16 slots share a cache line. A slot without
- * a carrier is free, too: its owner makes one.
+ * The pool is an array of slots. A slot's word is 0 when it is free, and whoever
+ * exchanges that for TAKEN owns the slot and its carrier, which it then marks
+ * with a ticket that no other borrower has. When the borrowing child leaves our
+ * memory, by exec or by death of any kind, the kernel stores the 0. That is the
+ * whole protocol: no lock, no list, nobody who must run for a carrier to come
+ * back, and no ABA, for a slot stays where it is. Slots are tried from the
+ * first, so the carriers in use are the ones that were used last, and 8 slots
+ * share a cache line. A slot without a carrier is free, too: its owner makes
+ * one.
  *
- * The array lives in memory that fork() wipes (MADV_WIPEONFORK), however it is
- * called. The carriers do not exist in the copy, and all zero is an empty pool.
+ * The array lives in memory that fork() wipes. The carriers do not exist in the
+ * copy, and all zero is an empty pool.
  *
  * A janitor thread lets carriers go that were idle for a while, and itself
  * after the last of them. Without that, a program whose main thread ends with
  * pthread_exit() would never end.
  */
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-#endif
 
+#include "futex.h"
 #include "pool.h"
+#include "thread.h"
+#include "wiped.h"
 
 #define POOL_SLOTS		16384	/* children at a time; EAGAIN beyond */
-#define THREAD_STACK_SIZE	(64 * 1024)
+#define THREAD_STACK_SIZE	(64 * 1024)	/* carriers' own */
 #define IDLE_SECONDS		1	/* a carrier idle for this long leaves */
 
 enum { FREE, TAKEN };			/* slot words; FREE is the kernel's 0 */
@@ -54,84 +51,40 @@ enum { NONE, CREATED, RUNNING };	/* the janitor's */
  * struct member - a carrier as the pool has it
  * @carrier:  what borrowers see
  * @thread:   the carrier thread's own word: it starts, parks on it, leaves
- * @slot:     where it is in the pool
  * @used:     lent since the janitor last looked
  */
 struct member {
 	struct carrier carrier;
 	_Atomic uint32_t thread;
-	unsigned int slot;
 	atomic_bool used;
 };
 
 /**
+ * struct slot - where one carrier goes
+ * @word:   FREE, TAKEN or the borrower's: the ticket, at first. What
+ *          CLONE_CHILD_CLEARTID points at
+ * @ticket: the last one; written by the slot's owner only
+ */
+struct slot {
+	_Atomic uint32_t word;
+	uint32_t ticket;
+};
+
+/**
  * struct pool - the array; all zero is an empty pool
- * @words:   FREE or TAKEN; what CLONE_CHILD_CLEARTID points at
- * @members: the carriers; written by the slot's owner only
+ * @slots:   the slots
+ * @members: their carriers; written by the slot's owner only
  * @end:     no slot from here on was ever taken
  * @janitor: NONE, or a thread that is being CREATED, or RUNNING
  */
 struct pool {
-	_Atomic uint32_t words[POOL_SLOTS];
+	struct slot slots[POOL_SLOTS];
 	struct member *_Atomic members[POOL_SLOTS];
 	atomic_uint end;
 	_Atomic uint32_t janitor;
 };
 
-/* Stays where it is for the life of the process and of all its copies. */
-static struct pool *_Atomic the_pool;
-
-/* Set once in every carrier thread: seen by the children that borrow it. */
-static _Thread_local struct member *self;
-
-static struct pool *pool_map(void)
-{
-	struct pool *pool, *other = NULL;
-
-	pool = mmap(NULL, sizeof(*pool), PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (pool == MAP_FAILED)
-		return NULL;
-	if (madvise(pool, sizeof(*pool), MADV_WIPEONFORK) ||
-	    !atomic_compare_exchange_strong(&the_pool, &other, pool)) {
-		munmap(pool, sizeof(*pool));
-		pool = other;
-	}
-	return pool;
-}
-
-static struct pool *pool(void)
-{
-	struct pool *pool = atomic_load_explicit(&the_pool,
-						 memory_order_acquire);
-
-	return pool ? pool : pool_map();
-}
-
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
-{
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL);
-}
-
-static void futex_wake(_Atomic uint32_t *word)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX);
-}
-
-/*
- * A child's restartable sequences would never be restarted, since the kernel
- * knows the area as the parked thread's. Unregistered, it says so itself
- * (cpu_id is negative), and code that relies on it takes another way.
- */
-static void rseq_unregister(void)
-{
-#ifdef RSEQ_SIG
-	if (__rseq_size)
-		syscall(SYS_rseq, (char *)__builtin_thread_pointer() +
-			__rseq_offset, sizeof(struct rseq),
-			RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
-#endif
-}
+static void *_Atomic the_pool;
 
 static void stack_unmap(struct carrier *carrier)
 {
@@ -172,37 +125,18 @@ static int stack_map(struct carrier *carrier, size_t size)
 	return 0;
 }
 
-/*
- * Start a thread that blocks every signal, so that none of the process's is
- * ever handled there. Its stack is small; where the thread-local storage that
- * glibc puts on it needs more, pthread_create() says EINVAL.
- */
-static int start_thread(void *(*run)(void *), void *arg)
+/* Free what its last borrower left behind. */
+static void carrier_clean(struct carrier *carrier)
 {
-	size_t size = THREAD_STACK_SIZE;
-	sigset_t all, saved;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int error;
-
-	error = pthread_attr_init(&attr);
-	if (error)
-		return error;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	do {
-		pthread_attr_setstacksize(&attr, size);
-		error = pthread_create(&thread, &attr, run, arg);
-		size *= 2;
-	} while (error == EINVAL && size <= 64 * THREAD_STACK_SIZE);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
-	return error;
+	free(carrier->owned);
+	free(carrier->start);
+	carrier->owned = NULL;
+	carrier->start = NULL;
 }
 
 static void member_free(struct member *member)
 {
+	carrier_clean(&member->carrier);
 	stack_unmap(&member->carrier);
 	free(member);
 }
@@ -210,11 +144,17 @@ static void member_free(struct member *member)
 static void *carrier_thread(void *arg)
 {
 	struct member *member = arg;
+	int *tid_address = NULL;
 
-	self = member;
 	member->carrier.thread_pointer = (uintptr_t)__builtin_thread_pointer();
-	prctl(PR_SET_NAME, "avfork-carrier");
-	rseq_unregister();
+	thread_lends("avfork-carrier");
+	/*
+	 * If our process dies before a child that borrows us, the kernel would
+	 * clear the thread's id in the storage that is lent. (It is told the
+	 * address where it has CONFIG_CHECKPOINT_RESTORE.)
+	 */
+	if (!prctl(PR_GET_TID_ADDRESS, &tid_address))
+		syscall(SYS_set_tid_address, NULL);
 	/*
 	 * Wakes nobody, but has the dynamic linker bind syscall(): it keeps
 	 * notes in the thread-local storage that is about to be lent.
@@ -232,6 +172,9 @@ static void *carrier_thread(void *arg)
 	while (atomic_load(&member->thread) == PARKED)
 		futex_wait(&member->thread, PARKED);
 
+	/* glibc waits for it to be cleared before it uses our stack again. */
+	if (tid_address)
+		syscall(SYS_set_tid_address, tid_address);
 	member_free(member);
 	return NULL;
 }
@@ -246,18 +189,17 @@ static void member_retire(struct pool *pool, unsigned int slot)
 	futex_wake(&member->thread);
 }
 
-static void slot_release(struct pool *pool, unsigned int slot)
+static void slot_release(struct slot *slot)
 {
-	atomic_store_explicit(&pool->words[slot], FREE, memory_order_release);
+	atomic_store_explicit(&slot->word, FREE, memory_order_release);
 }
 
-static bool slot_take(struct pool *pool, unsigned int slot)
+static bool slot_take(struct slot *slot)
 {
-	uint32_t word = atomic_load_explicit(&pool->words[slot],
-					     memory_order_relaxed);
+	uint32_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 
 	return word == FREE &&
-	       atomic_compare_exchange_strong(&pool->words[slot], &word, TAKEN);
+	       atomic_compare_exchange_strong(&slot->word, &word, TAKEN);
 }
 
 /* One round: retire who was not used since the last. Whether any are left. */
@@ -270,7 +212,7 @@ static bool retire_idle(struct pool *pool)
 		struct member *member;
 
 		/* A taken slot's carrier is busy, or about to be made. */
-		if (!slot_take(pool, slot)) {
+		if (!slot_take(&pool->slots[slot])) {
 			any = true;
 			continue;
 		}
@@ -279,7 +221,7 @@ static bool retire_idle(struct pool *pool)
 			member_retire(pool, slot);
 		else if (member)
 			any = true;
-		slot_release(pool, slot);
+		slot_release(&pool->slots[slot]);
 	}
 	return any;
 }
@@ -324,7 +266,7 @@ static int janitor_ensure(struct pool *pool)
 		futex_wait(&pool->janitor, CREATED);
 		state = NONE;
 	}
-	error = start_thread(janitor_thread, pool);
+	error = thread_start(THREAD_STACK_SIZE, janitor_thread, pool);
 	if (error) {
 		atomic_store(&pool->janitor, NONE);
 		futex_wake(&pool->janitor);
@@ -342,8 +284,7 @@ static struct member *member_new(struct pool *pool, unsigned int slot)
 	member = calloc(1, sizeof(*member));
 	if (!member)
 		return NULL;
-	member->slot = slot;
-	member->carrier.release = (uint32_t *)&pool->words[slot];
+	member->carrier.lent = &pool->slots[slot].word;
 
 	end = atomic_load(&pool->end);
 	while (end <= slot &&
@@ -351,7 +292,7 @@ static struct member *member_new(struct pool *pool, unsigned int slot)
 		;
 	error = janitor_ensure(pool);
 	if (!error)
-		error = start_thread(carrier_thread, member);
+		error = thread_start(THREAD_STACK_SIZE, carrier_thread, member);
 	if (error) {
 		free(member);
 		errno = error;
@@ -365,38 +306,68 @@ static struct member *member_new(struct pool *pool, unsigned int slot)
 
 struct carrier *pool_get(size_t stack_size)
 {
-	struct pool *p = pool();
+	struct pool *pool = wiped_get(&the_pool, sizeof(*pool));
 	struct member *member;
-	unsigned int slot;
+	unsigned int i;
 
-	if (!p)
+	if (!pool)
 		return NULL;
-	for (slot = 0; !slot_take(p, slot);) {
-		if (++slot == POOL_SLOTS) {
+	for (i = 0; !slot_take(&pool->slots[i]);) {
+		if (++i == POOL_SLOTS) {
 			errno = EAGAIN;
 			return NULL;
 		}
 	}
 
-	member = p->members[slot];
+	member = pool->members[i];
 	if (!member)
-		member = member_new(p, slot);
+		member = member_new(pool, i);
 	if (!member || stack_map(&member->carrier, stack_size)) {
-		slot_release(p, slot);
+		slot_release(&pool->slots[i]);
 		return NULL;
 	}
+	carrier_clean(&member->carrier);
 	atomic_store_explicit(&member->used, true, memory_order_relaxed);
+
+	pool->slots[i].ticket += POOL_TICKET;
+	if (pool->slots[i].ticket == FREE)
+		pool->slots[i].ticket += POOL_TICKET;
+	member->carrier.ticket = pool->slots[i].ticket;
+	atomic_store_explicit(&pool->slots[i].word, member->carrier.ticket,
+			      memory_order_relaxed);
 	return &member->carrier;
 }
 
 void pool_put(struct carrier *carrier)
 {
-	atomic_store_explicit((_Atomic uint32_t *)carrier->release, FREE,
-			      memory_order_release);
+	carrier->owned = NULL;
+	carrier->start = NULL;
+	atomic_store_explicit(carrier->lent, FREE, memory_order_release);
 }
 
-bool pool_in_child(void)
+pid_t pool_spawn(struct child *child,
+		 pid_t (*make)(const struct child *child,
+			       struct carrier *carrier))
 {
-	/* In a fork()ed copy of a child the pool no longer has its carrier. */
-	return self && pool() && pool()->members[self->slot] == self;
+	const struct avfork_opts *opts = child->opts;
+	size_t stack_size = 0;
+	struct carrier *carrier;
+	pid_t pid;
+
+	if (!opts->stack)
+		stack_size = opts->stack_size > POOL_STACK_SIZE ?
+			     opts->stack_size : POOL_STACK_SIZE;
+	carrier = pool_get(stack_size);
+	if (!carrier)
+		return -1;
+	carrier->start_routine = child->start_routine;
+	carrier->arg = child->arg;
+	carrier->owned = child->owned;
+	child->lent = carrier->lent;
+	child->ticket = carrier->ticket;
+	/* Afterwards the carrier may be somebody else's already. */
+	pid = make(child, carrier);
+	if (pid < 0)
+		pool_put(carrier);
+	return pid;
 }

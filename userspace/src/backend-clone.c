@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The backend that needs nothing but clone(2).
+ *
+ * The kernel copies the caller's descriptor table, which takes as long as that
+ * is large, and pins what is granted. The child then drops from its copies what
+ * it was not granted, before its start routine runs (start.c).
+ */
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "clone.h"
+#include "guard.h"
+
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
+		    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
+		    CLONE_NEWNET | CLONE_NEWTIME)
+
+/* What the module refuses, too. */
+static int check_opts(const struct avfork_opts *opts)
+{
+	uintptr_t stack = (uintptr_t)opts->stack;
+
+	if (opts->namespaces & ~(uint64_t)NAMESPACES ||
+	    (stack && (opts->stack_size < AVFORK_STACK_MIN ||
+		       (stack | opts->stack_size) % 16))) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* The upper half of the addresses is the kernel's. */
+	if (stack && (opts->stack_size > INTPTR_MAX ||
+		      stack > INTPTR_MAX - opts->stack_size)) {
+		errno = EFAULT;
+		return -1;
+	}
+	return 0;
+}
+
+static pid_t clone_make(const struct child *child, struct carrier *carrier)
+{
+	struct start *start = start_new(child);
+	pid_t pid;
+
+	if (!start)
+		return -1;
+	carrier->start = start;
+	pid = clone_start(child->opts, SIGCHLD, carrier, start);
+	if (pid < 0)
+		free(start);
+	return pid;
+}
+
+static pid_t clone_spawn(struct child *child)
+{
+	if (check_opts(child->opts))
+		return -1;
+	if (child->opts->flags & AVFORK_HIDDEN)
+		return guard_spawn(child);
+	return pool_spawn(child, clone_make);
+}
+
+static bool clone_available(void)
+{
+	return true;
+}
+
+const struct backend backend_clone = {
+	.name = "clone",
+	.available = clone_available,
+	.spawn = clone_spawn,
+};

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * clone(2) of a process that shares our memory, on a carrier.
+ */
+#ifndef CLONE_H
+#define CLONE_H
+
+#include "pool.h"
+#include "start.h"
+
+/*
+ * Make a child of the caller that does start_run(@start) on @carrier. Of @opts
+ * count what @start has not: flags, namespaces, stack, cgroup, pidfd. Its pid,
+ * or -1 with errno, ENOSYS for what this kernel's clone cannot do.
+ */
+pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
+		  const struct carrier *carrier, struct start *start);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Children that the program's own wait() does not find, where no module keeps
+ * them hidden: a guardian process is between them and us.
+ */
+#ifndef GUARD_H
+#define GUARD_H
+
+#include "backend.h"
+
+/* Make @child, a child with AVFORK_HIDDEN, as clone(2) can. Its pid, or -1. */
+pid_t guard_spawn(struct child *child);
+
+/* waitpid(2), for such children, too. */
+pid_t guard_waitpid(pid_t pid, int *status, int options);
+
+#endif
