@@ -17,6 +17,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include <linux/avfork.h>
@@ -87,6 +88,60 @@ pid_t avforkx(int flags, int (*start_routine)(void *), void *arg);
  */
 pid_t avfork_with(const struct avfork_opts *opts,
 		  int (*start_routine)(void *), void *arg);
+
+/**
+ * avfork_exec - make a child that execs
+ * @opts: as for avfork_with()
+ * @path: what to exec, as for execve(2)
+ * @argv: its arguments
+ * @envp: its environment; NULL for the caller's
+ *
+ * All is copied. Return: the child's pid; where the exec fails the child exits
+ * with 127. With AVFORK_SYNC the call fails instead, with exec's errno.
+ */
+pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
+		  char *const argv[], char *const envp[]);
+
+/**
+ * avfork_async - avfork() that tells when the child has left our memory
+ * @done: called with the child's pid, in a thread of the library, when the
+ *        child has exec'd or died: @arg may be freed. NULL for nothing
+ *
+ * Return: 0. The child is still to be waited for.
+ */
+int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t));
+
+/**
+ * avfork_popen - popen(3): a stream from or to a command of the shell
+ * @command: for sh -c. Apart from the stream it has descriptors 0, 1 and 2
+ * @type:    "r", "w", or "r+" for both ways; "e" may be added and changes
+ *           nothing: the stream's descriptor is close-on-exec
+ *
+ * Return: the stream, at once, for avfork_pclose(). Where the command cannot be
+ * started it is at its end, or fails with EPIPE.
+ */
+FILE *avfork_popen(const char *command, const char *type);
+
+/**
+ * avfork_popenv - avfork_popen() without a shell
+ * @argv: the command, looked for in PATH, and its arguments
+ */
+FILE *avfork_popenv(char *const argv[], const char *type);
+
+/**
+ * avfork_pclose - close such a stream and wait for its command
+ *
+ * Return: its status, as waitpid(2) has it.
+ */
+int avfork_pclose(FILE *stream);
+
+/**
+ * avfork_system - system(3): run a command of the shell and wait for it
+ * @command: as for avfork_popen(). NULL: whether there is a shell
+ *
+ * Return: its status, as waitpid(2) has it.
+ */
+int avfork_system(const char *command);
 
 /**
  * avfork_waitpid - waitpid(2) that reaps any child, whatever its flags

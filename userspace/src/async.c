@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Being told when a child has left our memory.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+
+#include "futex.h"
+#include "pool.h"
+#include "spawn.h"
+#include "thread.h"
+
+/**
+ * struct watch - what the thread that waits for one child has to know
+ * @known:  set when the rest is. A futex
+ * @pid:    the child's, or -1 for none
+ * @lent:   @ticket until it has left
+ * @ticket: see @lent
+ * @done:   called then
+ */
+struct watch {
+	_Atomic uint32_t known;
+	pid_t pid;
+	_Atomic uint32_t *lent;
+	uint32_t ticket;
+	void (*done)(pid_t pid);
+};
+
+static void *watch_thread(void *arg)
+{
+	struct watch *watch = arg;
+
+	prctl(PR_SET_NAME, "avfork-async");
+	while (!atomic_load(&watch->known))
+		futex_wait(&watch->known, 0);
+	if (watch->pid >= 0) {
+		while (atomic_load(watch->lent) == watch->ticket)
+			futex_wait(watch->lent, watch->ticket);
+		watch->done(watch->pid);
+	}
+	free(watch);
+	return NULL;
+}
+
+int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
+{
+	const struct avfork_opts opts = { 0 };
+	struct child child = {
+		.opts = &opts, .start_routine = start_routine, .arg = arg,
+	};
+	struct watch *watch;
+	pid_t pid;
+	int error;
+
+	/* Before there is a thread, which a child must not make. */
+	if (!done || !start_routine || spawn_in_child())
+		return spawn(&child) < 0 ? -1 : 0;
+
+	/* The thread comes first: a child could not be taken back. */
+	watch = calloc(1, sizeof(*watch));
+	if (!watch)
+		return -1;
+	watch->done = done;
+	error = thread_start(POOL_STACK_SIZE, watch_thread, watch);
+	if (error) {
+		free(watch);
+		errno = error;
+		return -1;
+	}
+	pid = spawn(&child);
+	error = errno;
+	watch->pid = pid;
+	watch->lent = child.lent;
+	watch->ticket = child.ticket;
+	atomic_store(&watch->known, 1);
+	/* It may be gone already: a wake-up there is for nobody. */
+	futex_wake(&watch->known);
+	errno = error;
+	return pid < 0 ? -1 : 0;
+}

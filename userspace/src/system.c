@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * system(3).
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "exec.h"
+#include "guard.h"
+#include "interrupts.h"
+
+/**
+ * struct running - what a cancelled call has to undo
+ * @pid:        the command
+ * @interrupts: as interrupts_ignore() has returned it
+ */
+struct running {
+	pid_t pid;
+	struct interrupts *interrupts;
+};
+
+static void cancelled(void *arg)
+{
+	const struct running *running = arg;
+
+	kill(running->pid, SIGKILL);
+	while (guard_waitpid(running->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	interrupts_restore(running->interrupts);
+}
+
+int avfork_system(const char *command)
+{
+	const struct avfork_opts opts = {
+		.flags = AVFORK_STDIO | AVFORK_WAITPID,
+	};
+	struct running running;
+	int status = -1;
+
+	if (!command)
+		return !access(SHELL, X_OK);
+	running.interrupts = interrupts_ignore();
+	if (!running.interrupts)
+		return -1;
+	running.pid = exec_shell(&opts, command);
+	if (running.pid >= 0) {
+		pthread_cleanup_push(cancelled, &running);
+		while (guard_waitpid(running.pid, &status, 0) < 0 &&
+		       errno == EINTR)
+			;
+		pthread_cleanup_pop(0);
+	}
+	interrupts_restore(running.interrupts);
+	return status;
+}
