@@ -20,6 +20,8 @@ help:
 	@echo 'make check      warnings, sparse, checkpatch; gcc and clang for the library'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
+	@echo 'make install    the library, its headers, its manual pages: to $$DESTDIR$$prefix'
+	@echo 'make uninstall  remove just that'
 	@echo 'make clean      remove build/'
 	@echo
 	@echo 'KERNEL=NAME     for which kernel, of: $(notdir $(wildcard qemu/kernels/*)) ($(KERNEL))'
@@ -51,6 +53,10 @@ $(kbuild_dir)/kernel/version: FORCE
 
 lib: setup
 	@$(MAKE) -s -C userspace O=$(lib) all
+
+# Without setup: they need but a compiler, and none where all is built.
+install uninstall:
+	@$(MAKE) -C userspace O=$(lib) $@
 
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
@@ -130,5 +136,6 @@ clean:
 	rm -rf $(build)
 
 FORCE:
-.PHONY: help setup module lib selftests test run-tests bench demo clean FORCE
+.PHONY: help setup module lib install uninstall selftests test run-tests bench
+.PHONY: demo clean FORCE
 .PHONY: check check-module check-style check-lib
