@@ -69,7 +69,8 @@ $(linux)/.version: FORCE
 run_selftests = $(MAKE) -C $(selftests) OUTPUT=$(selftests) \
 	KHDR_INCLUDES='-isystem $(CURDIR)/uapi' \
 	LIBAVFORK_CFLAGS='-I$(CURDIR)/userspace/include' \
-	LIBAVFORK_LIBS='$(lib)/libavfork.a -pthread'
+	LIBAVFORK_LIBS='$(lib)/libavfork.a -pthread' \
+	AVFORK_SOURCE='$(CURDIR)'
 
 $(selftests)/.built: $(shell find selftests uapi userspace/include -type f) \
 		$(lib)/libavfork.a $(linux)/.version
