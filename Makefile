@@ -17,7 +17,7 @@ help:
 	@echo 'make demo       install what is missing, run the demonstration in a VM'
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
 	@echo 'make bench      what a caller pays, in instructions'
-	@echo 'make check      warnings, sparse, checkpatch; gcc and clang for the library'
+	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual's markup'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
 	@echo 'make install    the library, its headers, its manual pages: to $$DESTDIR$$prefix'
@@ -109,7 +109,7 @@ $(build)/demo $(build)/caller: $(lib)/libavfork.a
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
 
 # Each of these finds what the others miss; none may find anything.
-check: check-module check-style check-lib
+check: check-module check-style check-lib check-manual
 
 check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
@@ -133,10 +133,13 @@ check-lib: setup
 			CFLAGS='-O2 -g -Wall -Wextra -Werror' all || exit; \
 	done
 
+check-manual: setup
+	mandoc -T lint -W warning Documentation/man/*
+
 clean:
 	rm -rf $(build)
 
 FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests bench
 .PHONY: demo clean FORCE
-.PHONY: check check-module check-style check-lib
+.PHONY: check check-module check-style check-lib check-manual

@@ -47,9 +47,9 @@ try "it installs these files, with these modes" installed
 
 manual()
 {
-	for function in $(cat declared.txt); do
-		page=$root/usr/local/share/man/man3/$function.3
-		[ -f "$page" ] || { echo "no page for $function"; return 1; }
+	for name in $(cat declared.txt); do
+		page=$root/usr/local/share/man/man3/$name.3
+		[ -f "$page" ] || { echo "no page for $name"; return 1; }
 		[ "$(stat -L -c %a "$page")" = 644 ] || return
 	done
 	[ -f "$root/usr/local/share/man/man4/avfork.4" ]

@@ -39,12 +39,12 @@ result()	# STATUS NAME
 # As result(), for COMMAND, whose output is shown if it fails.
 try()		# NAME COMMAND [ARGUMENT...]
 {
-	name=$1
+	title=$1
 	shift
 	"$@" >"$dir/log" 2>&1
 	status=$?
 	[ $status = 0 ] || sed 's/^/# /' "$dir/log"
-	result $status "$name"
+	result $status "$title"
 }
 
 make_in_source()	# TARGET [VARIABLE...]
