@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 int posix_spawn(pid_t *pid, const char *path,
 		const posix_spawn_file_actions_t *actions,
@@ -20,4 +22,16 @@ int posix_spawnp(pid_t *pid, const char *file,
 		 char *const argv[], char *const envp[])
 {
 	return ENOTRECOVERABLE;
+}
+
+FILE *popen(const char *command, const char *type)
+{
+	errno = ENOTRECOVERABLE;
+	return NULL;
+}
+
+int system(const char *command)
+{
+	errno = ENOTRECOVERABLE;
+	return -1;
 }

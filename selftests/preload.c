@@ -443,6 +443,37 @@ TEST_F(program, in_vfork)
 		      "after\n");
 }
 
+TEST_F(program, popen)
+{
+	ASSERT_PRINTS("popen",
+		      "one\n"
+		      "two\n"
+		      "status 300\n"
+		      "written\n"
+		      "status 400\n"
+		      "status 9\n"
+		      "status 7f00\n"
+		      "error: EINVAL\n"
+		      "error: EINVAL\n"
+		      "error: EINVAL\n"
+		      "0 1\n"
+		      "open 0 1 2 20\n"
+		      "status 0\n");
+}
+
+TEST_F(program, system)
+{
+	ASSERT_PRINTS("system",
+		      "status 300\n"
+		      "status 9\n"
+		      "status 7f00\n"
+		      "shell 1\n"
+		      "status 0\n"
+		      "status 2\n"
+		      "signals 2\n"
+		      "status 600\n");
+}
+
 TEST_F(program, looked_up)
 {
 	ASSERT_PRINTS("looked_up", "open 0 1 2 5\n");

@@ -1024,6 +1024,92 @@ static void case_in_vfork(void)
 	RUN(NULL, NULL, "after");
 }
 
+/* What @command prints, and its status. */
+static void print_command(const char *command, const char *type)
+{
+	FILE *stream;
+	char line[64];
+	int status;
+
+	fflush(stdout);
+	stream = popen(command, type);
+	if (!stream) {
+		print_error("error", errno);
+		return;
+	}
+	while (*type == 'r' && fgets(line, sizeof(line), stream))
+		printf("%s", line);
+	if (*type == 'w')
+		fputs("written\n", stream);
+	status = pclose(stream);
+	printf("status %x\n", status);
+}
+
+static void case_popen(void)
+{
+	char command[PATH_MAX + 32];
+	FILE *first, *second;
+
+	print_command("echo one; echo two; exit 3", "r");
+	print_command("cat; exit 4", "w");
+	print_command("kill -9 $$", "re");
+	print_command("/absent 2>&-", "r");
+	print_command(":", "rw");
+	print_command(":", "r+");
+	print_command(":", "");
+
+	/* Without the first stream, in spite of its flag; with what else is. */
+	first = popen("cat", "w");
+	second = popen(":", "we");
+	CHECK(first && second);
+	printf("%d %d\n", fcntl(fileno(first), F_GETFD),
+	       fcntl(fileno(second), F_GETFD));
+	put(20, "twenty", 0);
+	put(21, "twenty-one", O_CLOEXEC);
+	snprintf(command, sizeof(command), "%s descriptors", self);
+	print_command(command, "r");
+	CHECK(!pclose(second));
+	CHECK(!pclose(first));
+	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+static volatile sig_atomic_t signals;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	signals++;
+}
+
+static void case_system(void)
+{
+	struct sigaction action;
+	sigset_t mask;
+
+	fflush(stdout);
+	printf("status %x\n", system("exit 3"));
+	printf("status %x\n", system("kill -9 $$"));
+	printf("status %x\n", system("/absent 2>&-"));
+	printf("shell %d\n", system(NULL));
+	fflush(stdout);
+
+	/* The command has the mask, and what is ignored; it gets SIGINT. */
+	signal(SIGINT, count_signal);
+	signal(SIGCHLD, count_signal);
+	printf("status %x\n", system("kill -INT $PPID; kill -QUIT $PPID"));
+	printf("status %x\n", system("kill -INT $$; exit 5"));
+	printf("signals %d\n", (int)signals);
+	CHECK(!sigaction(SIGINT, NULL, &action));
+	CHECK(action.sa_handler == count_signal);
+	CHECK(!sigaction(SIGQUIT, NULL, &action));
+	CHECK(action.sa_handler == SIG_DFL);
+	CHECK(!sigprocmask(SIG_SETMASK, NULL, &mask));
+	CHECK(!sigismember(&mask, SIGCHLD));
+	signal(SIGINT, SIG_IGN);
+	printf("status %x\n", system("kill -INT $$; exit 6"));
+	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
 /* By a handle, as a library that looks for what the system has. */
 static void case_looked_up(void)
 {
@@ -1101,6 +1187,8 @@ static const struct {
 	CASE(threads),
 	CASE(after_fork),
 	CASE(in_vfork),
+	CASE(popen),
+	CASE(system),
 	CASE(looked_up),
 	CASE(pidfd),
 };
