@@ -86,12 +86,23 @@ selftests: $(selftests)/.built
 test: module selftests $(build)/caller
 	@qemu/tally $(MAKE) --no-print-directory run-tests
 
+# What is the same on every backend. Two of them need no module, and so no VM.
+backend_tests := $(addprefix $(selftests)/,library pool hazards descriptors \
+	reaping caller-static)
+
 # The limits on what a caller pays are tested where the clock counts
 # instructions: times mean nothing on a shared machine.
 run-tests:
 	@status=0; \
 	qemu/vm --kernel $(KERNEL) --timeout 3000 -- \
 		$(run_selftests) --no-print-directory run_tests || status=1; \
+	for backend in clone taskq; do \
+		export AVFORK_BACKEND=$$backend; \
+		qemu/kselftest $(linux) $(backend_tests) || status=1; \
+		qemu/vm --kernel $(KERNEL) --timeout 1200 -- \
+			qemu/kselftest $(linux) $(backend_tests) || status=1; \
+	done; \
+	unset AVFORK_BACKEND; \
 	qemu/vm --kernel $(KERNEL) --icount -- \
 		qemu/kselftest $(linux) $(build)/caller || status=1; \
 	exit $$status

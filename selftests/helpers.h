@@ -78,6 +78,17 @@ static inline int in_copy(int (*run)(void *), void *arg)
 	return reap(pid);
 }
 
+/* The backend that is under test: what is forced, or the first there is. */
+static inline bool backend_is(const char *name)
+{
+	const char *forced = getenv("AVFORK_BACKEND");
+
+	return !strcmp(forced && *forced ? forced : "kernel", name);
+}
+
+/* Threads that are there as long as any that lends its storage. */
+#define JANITORS (backend_is("taskq") ? 0 : 1)
+
 static inline bool past(const struct timespec *deadline)
 {
 	struct timespec now;

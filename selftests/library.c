@@ -9,12 +9,15 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
 
 #include <avfork.h>
 
@@ -309,7 +312,9 @@ TEST(grant_errors)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	opts.fds = fds;
 	opts.pidfd = &pidfd;
-	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+	ASSERT_EQ(0, reap(avfork_with(&opts, return_arg, NULL)));
+	ASSERT_EQ(0, close(pidfd));
+	pidfd = -1;
 	nr_fds = count_fds();
 	nr_threads = count_threads();
 
@@ -500,7 +505,7 @@ TEST_F(hidden, from_wait_and_sigchld)
 	ASSERT_LT(0, pid);
 	ASSERT_HIDDEN(pid);
 	sem_post(&go);
-	ASSERT_EQ(0, waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL));
+	ASSERT_EQ(0, waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | __WALL));
 	ASSERT_HIDDEN(pid);
 	ASSERT_EQ(0, reap(pid));
 	ASSERT_EQ(0, nr_sigchld);
@@ -520,7 +525,7 @@ TEST_F(hidden, after_exec)
 	ASSERT_EQ(1, read(self->ends[0], &byte, 1));
 	ASSERT_HIDDEN(pid);
 	close(self->ends[1]);
-	ASSERT_EQ(0, waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL));
+	ASSERT_EQ(0, waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | __WALL));
 	ASSERT_HIDDEN(pid);
 	ASSERT_EQ(1, reap(pid));
 	ASSERT_EQ(0, nr_sigchld);
@@ -777,7 +782,7 @@ TEST(stack_overflow)
 
 	setrlimit(RLIMIT_CORE, &none);
 	ASSERT_EQ(-SIGSEGV, reap(avfork(use_stack,
-					(void *)(256 * 1024L))));
+					(void *)(512 * 1024L))));
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
 }
 
@@ -845,7 +850,8 @@ TEST(opts_reserved)
 TEST(unknown_flags)
 {
 	const unsigned int known = AVFORK_SYNC | AVFORK_STDIO |
-				   AVFORK_INTO_CGROUP | AVFORK_NOSIGCHLD |
+				   AVFORK_INTO_CGROUP | AVFORK_INHERIT_FDS |
+				   AVFORK_INHERIT_SIGNALS | AVFORK_NOSIGCHLD |
 				   AVFORK_WAITPID;
 	struct avfork_opts opts = { .size = sizeof(opts) };
 	unsigned int bit;
@@ -903,8 +909,8 @@ static int reach_nproc_limit(void *warm)
 	limit.rlim_cur = 1000;
 	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
 	REQUIRE(reap(avfork(return_arg, (void *)4)) == 4);
-	REQUIRE(count_threads() == 3);
-	REQUIRE(count_fds() == nr_fds + !warm);
+	REQUIRE(count_threads() == 2 + JANITORS);
+	REQUIRE(count_fds() == nr_fds + (!warm && backend_is("kernel")));
 	return 0;
 }
 
@@ -981,19 +987,108 @@ TEST(backend)
 	ASSERT_STREQ(forced, avfork_backend());
 }
 
-TEST(backend_forced)
+FIXTURE(backend)
 {
-	setenv("AVFORK_BACKEND", "kernel", 1);
-	ASSERT_STREQ("kernel", avfork_backend());
+};
+
+FIXTURE_VARIANT(backend)
+{
+	const char *name;
+	bool needs_module;
+};
+
+FIXTURE_VARIANT_ADD(backend, kernel)
+{
+	.name = "kernel",
+	.needs_module = true,
+};
+
+FIXTURE_VARIANT_ADD(backend, clone)
+{
+	.name = "clone",
+};
+
+FIXTURE_VARIANT_ADD(backend, taskq)
+{
+	.name = "taskq",
+};
+
+FIXTURE_SETUP(backend)
+{
+	if (variant->needs_module && access("/dev/avfork", F_OK))
+		SKIP(_exit(255), "there is no /dev/avfork");
+}
+
+FIXTURE_TEARDOWN(backend)
+{
+}
+
+TEST_F(backend, forced)
+{
+	setenv("AVFORK_BACKEND", variant->name, 1);
+	ASSERT_STREQ(variant->name, avfork_backend());
 	/* It is chosen once. */
 	setenv("AVFORK_BACKEND", "nonesuch", 1);
-	ASSERT_STREQ("kernel", avfork_backend());
+	ASSERT_STREQ(variant->name, avfork_backend());
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
 }
 
 TEST(backend_empty_is_none_forced)
 {
+	const bool module = !access("/dev/avfork", F_OK);
+
 	setenv("AVFORK_BACKEND", "", 1);
-	ASSERT_STREQ("kernel", avfork_backend());
+	ASSERT_STREQ(module ? "kernel" : "clone", avfork_backend());
+}
+
+/* Without clone3() and close_range(), which Linux has since 5.3 and 5.9. */
+static int without_newer_calls(void *arg)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {
+		.len = sizeof(instructions) / sizeof(*instructions),
+		.filter = instructions,
+	};
+	struct wanted_table table = {
+		.nr = 2, .fds = { { .fd = 3 }, { .fd = 900 } },
+	};
+	struct avfork_fd fds[2] = { { 1, 3, 0, 0 }, { 2, 900, 0, 0 } };
+	struct avfork_opts opts = { .size = sizeof(opts), .fds = fds };
+	int pidfd = -1;
+
+	(void)arg;
+	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	REQUIRE(close_range(3, ~0U, 0) == -1 && errno == ENOSYS);
+
+	REQUIRE(reap(avfork(check_no_fds, NULL)) == 0);
+	REQUIRE(!fstat(1, &table.fds[0].stat) && !fstat(2, &table.fds[1].stat));
+	opts.nr_fds = 2;
+	opts.pidfd = &pidfd;
+	REQUIRE(reap(avfork_with(&opts, check_table, &table)) == 0);
+	REQUIRE(fcntl(pidfd, F_GETFD) == FD_CLOEXEC);
+	opts.flags = AVFORK_WAITPID;
+	REQUIRE(reap(avfork_with(&opts, check_table, &table)) == 0);
+
+	errno = 0;
+	opts.namespaces = CLONE_NEWTIME;
+	REQUIRE(avfork_with(&opts, return_arg, NULL) == -1 && errno == ENOSYS);
+	REQUIRE(waitpid(-1, NULL, __WALL) == -1 && errno == ECHILD);
+	return 0;
+}
+
+TEST(on_an_old_kernel)
+{
+	if (backend_is("kernel"))
+		SKIP(return, "the module needs a newer one");
+	ASSERT_PASSED(in_copy(without_newer_calls, NULL));
 }
 
 TEST(backend_unknown)

@@ -87,12 +87,19 @@ TEST(grows_and_shrinks)
 	/* After the first, glibc has a cache of thread stacks. */
 	for (round = 0; round < 3; round++) {
 		ASSERT_PASSED(crowd_start(&crowd, 50));
-		/* Ours, theirs, and the janitor. */
-		ASSERT_EQ(1 + 50 + 1, count_threads());
+		/* Ours, theirs, and the janitor where there is one. */
+		ASSERT_EQ(1 + 50 + JANITORS, count_threads());
 		ASSERT_PASSED(crowd_end(&crowd));
-		/* They are used again, before they leave. */
+		/*
+		 * They are used again, before they leave. A worker needs a
+		 * moment from its child's death on.
+		 */
 		ASSERT_PASSED(crowd_start(&crowd, 50));
-		ASSERT_EQ(1 + 50 + 1, count_threads());
+		if (backend_is("taskq")) {
+			ASSERT_GE(1 + 50 + 50, count_threads());
+		} else {
+			ASSERT_EQ(1 + 50 + 1, count_threads());
+		}
 		ASSERT_PASSED(crowd_end(&crowd));
 		ASSERT_POOL_LEAVES();
 		if (round) {
@@ -131,7 +138,8 @@ TEST(busy_carriers_stay)
 	pid = avfork(outlast_the_others, &go);
 	ASSERT_PASSED(crowd_end(&crowd));
 	/* Ours, the janitor, and the one. */
-	ASSERT_TRUE(COMES_TRUE(count_threads() == 3, IDLE_LIMIT));
+	ASSERT_TRUE(COMES_TRUE(count_threads() == 2 + JANITORS,
+			       IDLE_LIMIT));
 	sem_post(&go);
 	ASSERT_PASSED(reap(pid));
 	ASSERT_EQ(1, thread_local_value);
@@ -266,7 +274,7 @@ TEST(signals_stay_ours)
 		others++;
 	}
 	closedir(tasks);
-	ASSERT_EQ(10 + 1, others);
+	ASSERT_EQ(10 + JANITORS, others);
 
 	/* With the only thread of ours that would, nobody handles it. */
 	sigfillset(&all);
@@ -322,6 +330,8 @@ TEST(setxid_broadcast)
 	pid_t pids[8];
 	int i;
 
+	if (backend_is("taskq"))
+		SKIP(return, "a thread in vfork() has no turn until its child execs");
 	ASSERT_PASSED(crowd_start(&parked, 16));
 	ASSERT_PASSED(crowd_end(&parked));
 	for (i = 0; i < 8; i++)
@@ -368,7 +378,9 @@ static int use_in_copy(void *arg)
 	REQUIRE(reap(avfork(return_arg, (void *)5)) == 5);
 	if (crowd_start(&crowd, 5))
 		return 1;
-	REQUIRE(count_threads() == 1 + 5 + 1);
+	/* The first worker may yet have to see that its child has died. */
+	REQUIRE(count_threads() == 1 + 5 + JANITORS ||
+		(backend_is("taskq") && count_threads() == 1 + 6));
 	if (depth && in_copy(use_in_copy, (void *)(depth - 1L)))
 		return 1;
 	if (crowd_end(&crowd))
@@ -426,7 +438,7 @@ TEST_F(copy, of_a_busy_pool)
 	ASSERT_PASSED(reap(pid));
 	ASSERT_PASSED(crowd_end(&crowd));
 	/* Nothing of this was ours. */
-	ASSERT_EQ(1 + 10 + 1, count_threads());
+	ASSERT_EQ(1 + 10 + JANITORS, count_threads());
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
 	ASSERT_POOL_LEAVES();
 }
@@ -506,6 +518,9 @@ static int find_device(void)
 
 FIXTURE_SETUP(device)
 {
+	/* What returns here would still run the test. */
+	if (!backend_is("kernel"))
+		SKIP(_exit(255), "of the kernel backend alone");
 	setenv("AVFORK_BACKEND", "kernel", 1);
 	ASSERT_STREQ("kernel", avfork_backend());
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
@@ -708,7 +723,7 @@ static int run_out_of_numbers(void *arg)
 	close(last);
 	REQUIRE(reap(avfork(return_arg, (void *)6)) == 6);
 	close(device);
-	REQUIRE(count_threads() == 3);
+	REQUIRE(count_threads() == 2 + JANITORS);
 	return 0;
 }
 
@@ -795,6 +810,8 @@ TEST(device_first_use_fails)
 	char dir[] = "/tmp/avfork-test-XXXXXX";
 	int result;
 
+	if (!backend_is("kernel"))
+		SKIP(return, "of the kernel backend alone");
 	setenv("AVFORK_BACKEND", "kernel", 1);
 	ASSERT_PASSED(in_copy(first_use_without_numbers, NULL));
 	if (geteuid())
@@ -826,7 +843,7 @@ TEST(dlclose_with_a_child)
 		ASSERT_LT(0, pid);
 		ASSERT_EQ(0, dlclose(library));
 		/* The carrier and the janitor are still in there. */
-		ASSERT_EQ(3, count_threads());
+		ASSERT_EQ(2 + JANITORS, count_threads());
 		sem_post(&go);
 		ASSERT_EQ(0, reap(pid));
 	}
@@ -977,12 +994,14 @@ TEST(sched_getcpu_is_not_the_carriers)
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "needs two CPUs");
+	if (backend_is("taskq"))
+		SKIP(return, "the CPUs are those of the thread that calls vfork()");
 	/* The carrier is made on the first, and told of no other. */
 	for (cpu = 0; cpu < 2; cpu++) {
 		pin_to(cpu);
 		ASSERT_EQ(cpu, reap(avfork(show_cpu, NULL)));
 	}
-	ASSERT_EQ(3, count_threads());
+	ASSERT_EQ(2 + JANITORS, count_threads());
 }
 
 /* Threads that are cancelled. */

@@ -11,13 +11,13 @@
 #include "handler.h"
 #include "shell.h"
 
-/* Wait until @pid has died, and leave it to be reaped. */
-static void await_death(struct __test_metadata *_metadata, pid_t pid)
+/* Wait until our child has died, and leave it to be reaped. */
+static void await_death(struct __test_metadata *_metadata)
 {
 	siginfo_t info;
 
-	ASSERT_EQ(0, waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL));
-	ASSERT_EQ(pid, info.si_pid);
+	/* The only child; with some backends it is one who waits for it. */
+	ASSERT_EQ(0, waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | __WALL));
 }
 
 #define ASSERT_NO_CHILD() do {						\
@@ -50,7 +50,7 @@ TEST_F(hazard, child_of_a_library_is_reaped)
 	shell_start(_metadata, &shell, shell_by_private_avfork);
 	ASSERT_NO_CHILD();
 	shell_finish(_metadata, &shell);
-	await_death(_metadata, shell.pid);
+	await_death(_metadata);
 	ASSERT_NO_CHILD();
 	ASSERT_EQ(SHELL_STATUS, reap(shell.pid));
 	ASSERT_EQ(0, handled_by_parent);
@@ -59,7 +59,7 @@ TEST_F(hazard, child_of_a_library_is_reaped)
 	pid = avforkx(AVFORK_WAITPID | AVFORK_NOSIGCHLD, return_arg, (void *)5);
 	ASSERT_GT(pid, 0);
 	ASSERT_NO_CHILD();
-	await_death(_metadata, pid);
+	await_death(_metadata);
 	ASSERT_NO_CHILD();
 	ASSERT_EQ(5, reap(pid));
 	ASSERT_EQ(0, handled_by_parent);
