@@ -1091,6 +1091,32 @@ TEST(on_an_old_kernel)
 	ASSERT_PASSED(in_copy(without_newer_calls, NULL));
 }
 
+static int under_seccomp(void *arg)
+{
+	struct sock_filter allow[] = {
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { .len = 1, .filter = allow };
+
+	(void)arg;
+	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	setenv("AVFORK_BACKEND", "kernel", 1);
+	REQUIRE(!avfork_backend() && errno == EPERM);
+	REQUIRE(avfork(return_arg, NULL) == -1 && errno == EPERM);
+	unsetenv("AVFORK_BACKEND");
+	REQUIRE(!strcmp(avfork_backend(), "clone"));
+	REQUIRE(reap(avfork(return_arg, (void *)9)) == 9);
+	return 0;
+}
+
+TEST(backend_under_seccomp)
+{
+	if (!backend_is("kernel"))
+		SKIP(return, "of the kernel backend alone");
+	ASSERT_PASSED(in_copy(under_seccomp, NULL));
+}
+
 TEST(backend_unknown)
 {
 	setenv("AVFORK_BACKEND", "nonesuch", 1);

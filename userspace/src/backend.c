@@ -39,8 +39,8 @@ const struct backend *backend_get(void)
 			error = errno;
 			continue;
 		}
-		/* What is only short of descriptors is as good as ever later. */
-		if (error == ENOSYS)
+		/* A better one may only be short of descriptors now. */
+		if (error != EMFILE && error != ENFILE)
 			atomic_store_explicit(&chosen, backend,
 					      memory_order_relaxed);
 		return backend;

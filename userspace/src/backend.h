@@ -52,8 +52,9 @@ extern const struct backend backend_taskq;
 
 /*
  * The backend of this process: the one that the environment variable
- * AVFORK_BACKEND names, or else the first available. NULL with errno ENOSYS
- * where there is none, or with what an available one lacks at the moment.
+ * AVFORK_BACKEND names, or else the first available. NULL with errno where the
+ * named one is not: ENOSYS, EPERM where it refuses the caller, or what it lacks
+ * at the moment.
  */
 const struct backend *backend_get(void);
 
