@@ -29,6 +29,11 @@ static int check_opts(const struct avfork_opts *opts)
 		errno = EINVAL;
 		return -1;
 	}
+	/* clone3() calls it EINVAL. */
+	if (opts->flags & AVFORK_INTO_CGROUP && opts->cgroup_fd < 0) {
+		errno = EBADF;
+		return -1;
+	}
 	/* The upper half of the addresses is the kernel's. */
 	if (stack && (opts->stack_size > INTPTR_MAX ||
 		      stack > INTPTR_MAX - opts->stack_size)) {
