@@ -144,13 +144,26 @@ free_stream:
 	return NULL;
 }
 
+/* No cancellation point: what there is of the stream would be lost. */
+static FILE *stream_open_whole(const char *command, char *const argv[],
+			       const char *type)
+{
+	FILE *file;
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	file = stream_open(command, argv, type);
+	pthread_setcancelstate(cancel, NULL);
+	return file;
+}
+
 FILE *avfork_popen(const char *command, const char *type)
 {
 	if (!command || !type) {
 		errno = EINVAL;
 		return NULL;
 	}
-	return stream_open(command, NULL, type);
+	return stream_open_whole(command, NULL, type);
 }
 
 FILE *avfork_popenv(char *const argv[], const char *type)
@@ -159,7 +172,7 @@ FILE *avfork_popenv(char *const argv[], const char *type)
 		errno = EINVAL;
 		return NULL;
 	}
-	return stream_open(NULL, argv, type);
+	return stream_open_whole(NULL, argv, type);
 }
 
 /* Take @file's stream out of the list. NULL if there is none. */
