@@ -87,8 +87,8 @@ test: module selftests $(build)/caller
 	@qemu/tally $(MAKE) --no-print-directory run-tests
 
 # What is the same on every backend. Two of them need no module, and so no VM.
-backend_tests := $(addprefix $(selftests)/,library pool hazards descriptors \
-	reaping caller-static)
+backend_tests := $(addprefix $(selftests)/,library pool calls hazards \
+	descriptors reaping caller-static)
 
 # The limits on what a caller pays are tested where the clock counts
 # instructions: times mean nothing on a shared machine.

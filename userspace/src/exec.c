@@ -158,8 +158,7 @@ pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
 	if (pid < 0 || !error)
 		return pid;
 
-	while (guard_waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	guard_reap(pid);
 	if (opts->pidfd)
 		close(*opts->pidfd);
 	errno = error;

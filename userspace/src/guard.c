@@ -199,13 +199,6 @@ static struct guard *list_take(struct guards *guards, pid_t guardian)
 	return guard;
 }
 
-static void wait_for(pid_t pid)
-{
-	/* ECHILD: somebody's wait for any child has got it. */
-	while (guard_waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 pid_t guard_spawn(struct child *child)
 {
 	struct guards *guards = wiped_get(&the_guards, sizeof(*guards));
@@ -229,7 +222,7 @@ pid_t guard_spawn(struct child *child)
 		futex_wait(guard->lent, guard->ticket);
 	pid = guard->pid;
 	if (pid <= 0) {
-		wait_for(guard->guardian);
+		guard_reap(guard->guardian);
 		errno = guard->error;
 		if (pid < 0)
 			goto put_child;
@@ -252,7 +245,7 @@ pid_t guard_spawn(struct child *child)
 		kill(pid, SIGKILL);
 		atomic_store(&guard->seen, 1);
 		futex_wake(&guard->seen);
-		wait_for(pid);
+		guard_reap(pid);
 		child->owned = NULL;
 		errno = error;
 		return -1;
@@ -293,4 +286,15 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 		free(guard);
 	}
 	return found;
+}
+
+void guard_reap(pid_t pid)
+{
+	int cancel;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	/* ECHILD: somebody's wait for any child has got it. */
+	while (guard_waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	pthread_setcancelstate(cancel, NULL);
 }

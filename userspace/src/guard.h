@@ -14,4 +14,7 @@ pid_t guard_spawn(struct child *child);
 /* waitpid(2), for such children, too. */
 pid_t guard_waitpid(pid_t pid, int *status, int options);
 
+/* Have a child gone that the program is not to know of. No cancellation point. */
+void guard_reap(pid_t pid);
+
 #endif

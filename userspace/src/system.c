@@ -26,8 +26,7 @@ static void cancelled(void *arg)
 	const struct running *running = arg;
 
 	kill(running->pid, SIGKILL);
-	while (guard_waitpid(running->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	guard_reap(running->pid);
 	interrupts_restore(running->interrupts);
 }
 
