@@ -6,6 +6,7 @@
 #ifndef AVFORK_COMPAT_H
 #define AVFORK_COMPAT_H
 
+#include <linux/bitops.h>
 #include <linux/fdtable.h>
 
 /*
@@ -21,6 +22,14 @@
 									\
 	__new ?: ERR_PTR(__err);					\
 })
+#endif
+
+/* It has become private to fs/file.c. */
+#ifndef AVFORK_HAVE_FD_IS_OPEN
+static inline bool fd_is_open(unsigned int fd, const struct fdtable *fdt)
+{
+	return test_bit(fd, fdt->open_fds);
+}
 #endif
 
 /* The sched_process_exit tracepoint has grown a second argument. */
