@@ -199,7 +199,7 @@ struct wanted_fd {
 
 struct wanted_table {
 	unsigned int nr;
-	struct wanted_fd fds[4];
+	struct wanted_fd fds[8];
 };
 
 static int check_table(void *arg)
@@ -1125,6 +1125,130 @@ TEST(backend_unknown)
 	ASSERT_EQ(ENOSYS, errno);
 	ASSERT_FAILS(ENOSYS, avfork(return_arg, NULL));
 	ASSERT_EQ(1, count_threads());
+}
+
+/* What is inherited. */
+
+static void want_fd(struct wanted_table *table, int fd, int source)
+{
+	struct wanted_fd *wanted = &table->fds[table->nr++];
+
+	wanted->fd = fd;
+	wanted->flags = 0;
+	fstat(source, &wanted->stat);
+}
+
+/*
+ * Have this very program, executed anew, look at its table: before, some
+ * backends' children have descriptors with FD_CLOEXEC. What it wants is in the
+ * file that descriptor *@arg is.
+ */
+static int check_after_exec(void *arg)
+{
+	char *argv[] = { "library", NULL };
+	char table[32];
+
+	snprintf(table, sizeof(table), "AVFORK_TABLE=%d", *(int *)arg);
+	return execve("/proc/self/exe", argv, (char *[]){ table, NULL });
+}
+
+static void __attribute__((constructor)) execed(void)
+{
+	const char *number = getenv("AVFORK_TABLE");
+	struct wanted_table table;
+
+	if (!number)
+		return;
+	if (pread(atoi(number), &table, sizeof(table), 0) != sizeof(table))
+		_exit(126);
+	_exit(check_table(&table));
+}
+
+TEST(inherits_descriptors)
+{
+	struct avfork_fd fd = { .parent_fd = 2, .child_fd = 300 };
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .flags = AVFORK_INHERIT_FDS,
+		.fds = &fd, .nr_fds = 1,
+	};
+	struct wanted_table table = { };
+	int file, i;
+
+	/* No others are in the way, and one of the standard ones is closed. */
+	close_range(3, ~0U, 0);
+	file = memfd_create("table", 0);
+	close(1);
+	ASSERT_EQ(300, dup2(file, 300));
+	ASSERT_EQ(1000, dup2(file, 1000));
+	ASSERT_EQ(20, fcntl(file, F_DUPFD_CLOEXEC, 20));
+	for (i = 500; i < 520; i++)
+		ASSERT_EQ(i, fcntl(file, F_DUPFD_CLOEXEC, i));
+	want_fd(&table, 0, 0);
+	want_fd(&table, 2, 2);
+	want_fd(&table, file, file);
+	want_fd(&table, 300, file);
+	want_fd(&table, 1000, file);
+	ASSERT_EQ(sizeof(table), write(file, &table, sizeof(table)));
+	if (backend_is("kernel"))
+		ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_FDS, check_table,
+					   &table)));
+	ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_FDS, check_after_exec,
+				   &file)));
+	ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_FDS | AVFORK_WAITPID,
+				   check_after_exec, &file)));
+	/* Of what is inherited already, nothing is new. */
+	ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_FDS | AVFORK_STDIO,
+				   check_after_exec, &file)));
+
+	/* A grant has its number. */
+	fstat(2, &table.fds[3].stat);
+	ASSERT_EQ(sizeof(table), pwrite(file, &table, sizeof(table), 0));
+	ASSERT_PASSED(reap(avfork_with(&opts, check_after_exec, &file)));
+}
+
+static int check_inherited_signals(void *arg)
+{
+	struct sigaction action;
+	sigset_t set;
+	int sig;
+
+	REQUIRE(!sigprocmask(SIG_BLOCK, NULL, &set));
+	for (sig = 1; sig < NSIG; sig++) {
+		if (sigaction(sig, NULL, &action))
+			continue;
+		REQUIRE(sigismember(&set, sig) ==
+			sigismember(arg, sig));
+		REQUIRE(action.sa_handler ==
+			(sig == SIGPIPE || sig == SIGRTMAX ? SIG_IGN :
+							     SIG_DFL));
+	}
+	REQUIRE(!sigpending(&set));
+	REQUIRE(sigisemptyset(&set));
+	return 0;
+}
+
+TEST(inherits_signals)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGRTMAX, SIG_IGN);
+	signal(SIGUSR1, ignore);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGRTMIN + 3);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	raise(SIGUSR2);
+	ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_SIGNALS,
+				   check_inherited_signals, &set)));
+	ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_SIGNALS | AVFORK_WAITPID,
+				   check_inherited_signals, &set)));
+	signal(SIGUSR2, ignore);
+	sigemptyset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	ASSERT_PASSED(reap(avforkx(AVFORK_INHERIT_SIGNALS,
+				   check_inherited_signals, &set)));
 }
 
 TEST_HARNESS_MAIN
