@@ -86,6 +86,10 @@ struct pool {
 
 static void *_Atomic the_pool;
 
+/* AddressSanitizer's, where the program is built with it. */
+extern void __asan_unpoison_memory_region(const volatile void *start,
+					  size_t size) __attribute__((weak));
+
 static void stack_unmap(struct carrier *carrier)
 {
 	size_t guard = sysconf(_SC_PAGESIZE);
@@ -128,6 +132,10 @@ static int stack_map(struct carrier *carrier, size_t size)
 /* Free what its last borrower left behind. */
 static void carrier_clean(struct carrier *carrier)
 {
+	/* It has not returned from its functions, whose frames are marked. */
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(carrier->stack,
+					      carrier->stack_size);
 	free(carrier->owned);
 	free(carrier->start);
 	carrier->owned = NULL;
@@ -320,13 +328,14 @@ struct carrier *pool_get(size_t stack_size)
 	}
 
 	member = pool->members[i];
-	if (!member)
+	if (member)
+		carrier_clean(&member->carrier);
+	else
 		member = member_new(pool, i);
 	if (!member || stack_map(&member->carrier, stack_size)) {
 		slot_release(&pool->slots[i]);
 		return NULL;
 	}
-	carrier_clean(&member->carrier);
 	atomic_store_explicit(&member->used, true, memory_order_relaxed);
 
 	pool->slots[i].ticket += POOL_TICKET;
