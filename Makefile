@@ -61,7 +61,7 @@ install uninstall:
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
 	@mkdir -p $(build)
-	@dir=$$(qemu/setup) && \
+	@dir=$$(qemu/setup tests) && \
 		{ cmp -s "$$dir/.version" $@ || cp -rT "$$dir" $(linux); }
 
 # Our tests join them where they would be in the kernel. Built anew whenever
