@@ -595,6 +595,167 @@ TEST_F(spawn, stdio_yields_to_grants)
 	close(file);
 }
 
+/*
+ * Spawn with @grants and AVFORK_INHERIT_FDS, and assert that the child has the
+ * former and, under all other numbers, what we have without FD_CLOEXEC.
+ */
+static void table_inherits(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(spawn) *self, __u64 flags,
+			   struct avfork_fd *grants, unsigned int nr)
+{
+	struct avfork_fd *expected;
+	unsigned int nr_expected = nr, i;
+	struct rlimit limit;
+	int fd;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	expected = calloc(limit.rlim_cur, sizeof(*expected));
+	ASSERT_NE(NULL, expected);
+	for (i = 0; i < nr; i++)
+		expected[i] = grants[i];
+	for (fd = 0; fd < limit.rlim_cur; fd++) {
+		for (i = 0; i < nr && grants[i].child_fd != fd; i++)
+			;
+		if (i == nr && fcntl(fd, F_GETFD) == 0) {
+			expected[nr_expected].parent_fd = fd;
+			expected[nr_expected++].child_fd = fd;
+		}
+	}
+	table_is(_metadata, self, flags | AVFORK_INHERIT_FDS, grants, nr,
+		 expected, nr_expected);
+	free(expected);
+}
+
+TEST_F(spawn, table_inherits)
+{
+	static const int numbers[] = { 5, 63, 64, 127, 200, 1000, 1023, 25000 };
+	const struct rlimit limit = { 30000, 30000 };
+	int file = any_file(), i;
+	struct avfork_fd grants[] = {
+		{ file, 64, FD_CLOEXEC, 0 },	/* instead of ours */
+		{ file, 66, 0, 0 },		/* what we have not */
+		{ self->device, 300, 0, 0 },	/* what has FD_CLOEXEC here */
+	};
+
+	if (geteuid())
+		SKIP(return, "only root can raise RLIMIT_NOFILE");
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	table_inherits(_metadata, self, 0, NULL, 0);
+	for (i = 0; i < (int)ARRAY_SIZE(numbers); i++)
+		ASSERT_EQ(numbers[i], dup2(self->device, numbers[i]));
+	table_inherits(_metadata, self, 0, NULL, 0);
+	/* None of these is the child's. */
+	for (i = 0; i < 20000; i++)
+		ASSERT_LE(0, fcntl(file, F_DUPFD_CLOEXEC, 100));
+	table_inherits(_metadata, self, 0, NULL, 0);
+	table_inherits(_metadata, self, AVFORK_STDIO, NULL, 0);
+	table_inherits(_metadata, self, 0, grants, ARRAY_SIZE(grants));
+	close_range(self->device + 1, ~0U, 0);
+}
+
+static __u32 started;
+
+static int child_starts_and_blocks(void *child)
+{
+	word_set(&started, 1);
+	return child_blocks(child);
+}
+
+/* The numbers that we had before the limit was lowered are still ours. */
+TEST_F(spawn, table_inherits_beyond_the_limit)
+{
+	struct child *child = &self->child;
+	int inherited = 0, fd;
+
+	ASSERT_EQ(500, dup2(self->device, 500));
+	for (fd = 0; fd < 1024; fd++)
+		inherited += fcntl(fd, F_GETFD) == 0;
+	limit_descriptors(100);
+	word_set(&started, 0);
+	child_init(child, child_starts_and_blocks, child);
+	child->args.flags = AVFORK_INHERIT_FDS;
+	SPAWN(child);
+	word_wait(&started, 0);
+	EXPECT_EQ(inherited, entries_of_proc_fd(child->pid));
+	EXPECT_EQ(0, syscall(SYS_kcmp, getpid(), child->pid, KCMP_FILE,
+			     self->device, 500));
+	word_set(&child->go, 1);
+	EXPECT_EQ(EXITED(0), child_reap(child));
+	close(500);
+}
+
+#define MOVED	70	/* and up to MOVED + MOVERS, and as many from there on */
+#define MOVERS	2
+#define KEPT	90
+#define HIDDEN	91
+
+static __u32 movers_stop;
+
+/* A descriptor that is always open, but not always under the same number. */
+static void *mover(void *arg)
+{
+	int here = (long)arg, there = here + MOVERS;
+
+	while (!word_get(&movers_stop)) {
+		dup2(here, there);
+		close(here);
+		/* What makes the table grow. */
+		close(dup2(there, 200 + here * 20));
+		close(fcntl(there, F_DUPFD_CLOEXEC, 100));
+		dup2(there, here);
+		close(there);
+	}
+	return NULL;
+}
+
+static int child_finds_moved(void *arg)
+{
+	int i;
+
+	if (sys(SYS_fcntl, KEPT, F_GETFD) != 0)
+		return 1;
+	if (sys(SYS_fcntl, HIDDEN, F_GETFD) != -EBADF)
+		return 2;
+	for (i = MOVED; i < MOVED + MOVERS; i++) {
+		if (sys(SYS_fcntl, i, F_GETFD) != 0 &&
+		    sys(SYS_fcntl, i + MOVERS, F_GETFD) != 0)
+			return 3;
+	}
+	for (i = 100; i < 104; i++)
+		if (sys(SYS_fcntl, i, F_GETFD) != -EBADF)
+			return 4;
+	return 0;
+}
+
+TEST_F(spawn, table_inherits_at_once)
+{
+	pthread_t threads[MOVERS];
+	int file = any_file(), i;
+
+	ASSERT_EQ(KEPT, dup2(file, KEPT));
+	ASSERT_EQ(HIDDEN, dup3(file, HIDDEN, O_CLOEXEC));
+	word_set(&movers_stop, 0);
+	for (i = 0; i < MOVERS; i++) {
+		ASSERT_EQ(MOVED + i, dup2(file, MOVED + i));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, mover,
+					    (void *)(long)(MOVED + i)));
+	}
+	for (i = 0; i < 300; i++) {
+		child_init(&self->child, child_finds_moved, NULL);
+		self->child.args.flags = AVFORK_INHERIT_FDS;
+		SPAWN(&self->child);
+		ASSERT_EQ(EXITED(0), child_reap(&self->child));
+	}
+	word_set(&movers_stop, 1);
+	for (i = 0; i < MOVERS; i++) {
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+		close(MOVED + i);
+	}
+	close(KEPT);
+	close(HIDDEN);
+	close(file);
+}
+
 TEST_F(spawn, grants_are_pinned_by_the_call)
 {
 	struct child *child = &self->child;
@@ -762,6 +923,35 @@ TEST_F(spawn, signals_are_default)
 }
 
 /* The kernel's vfork keeps the alternate stack. */
+TEST_F(spawn, signals_are_inherited)
+{
+	static char stack[16384];
+	struct signals before = { 0 }, of_child;
+	int i;
+
+	signals_in_disorder(stack);
+	signals_read(&before);
+	memset(&of_child, 0x55, sizeof(of_child));
+	child_init(&self->child, signals_read, &of_child);
+	self->child.args.flags = AVFORK_INHERIT_SIGNALS;
+	SPAWN(&self->child);
+	EXPECT_EQ(EXITED(0), child_reap(&self->child));
+
+	EXPECT_EQ(before.mask, of_child.mask);
+	EXPECT_NE(0, of_child.mask);
+	/* What is ignored stays so; the rest is as without the flag. */
+	for (i = 1; i <= 64; i++) {
+		EXPECT_EQ(before.actions[i].handler == (__u64)SIG_IGN ?
+			  (__u64)SIG_IGN : (__u64)SIG_DFL,
+			  of_child.actions[i].handler) {
+			TH_LOG("signal %d", i);
+		}
+		of_child.actions[i].handler = 0;
+	}
+	of_child.mask = 0;
+	signals_are_default(_metadata, &of_child);
+}
+
 TEST_F(spawn, signals_are_default_with_sync)
 {
 	signals_spawn(_metadata, self, AVFORK_SYNC);
