@@ -86,6 +86,15 @@ static inline bool backend_is(const char *name)
 	return !strcmp(forced && *forced ? forced : "kernel", name);
 }
 
+/* Whether what the test measures is the sanitizer's doing as well. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED false
+#endif
+
 /* Threads that are there as long as any that lends its storage. */
 #define JANITORS (backend_is("taskq") ? 0 : 1)
 
