@@ -6,6 +6,7 @@
 
 # A file in qemu/kernels
 KERNEL ?= stock
+kernels := $(notdir $(filter-out %.config,$(wildcard qemu/kernels/*)))
 
 build := $(CURDIR)/build
 kbuild_dir := $(build)/$(KERNEL)
@@ -16,8 +17,9 @@ selftests := $(linux)/tools/testing/selftests/avfork
 help:
 	@echo 'make demo       install what is missing, run the demonstration in a VM'
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
+	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
 	@echo 'make bench      what a caller pays, in instructions'
-	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual's markup'
+	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; markup of the manual'
 	@echo 'make check-sanitized  the tests that need no module, with ASan and UBSan'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
@@ -25,7 +27,7 @@ help:
 	@echo 'make uninstall  remove just that'
 	@echo 'make clean      remove build/'
 	@echo
-	@echo 'KERNEL=NAME     for which kernel, of: $(notdir $(wildcard qemu/kernels/*)) ($(KERNEL))'
+	@echo 'KERNEL=NAME     for which kernel, of: $(kernels) ($(KERNEL))'
 	@echo
 	@echo 'qemu/vm -- COMMAND runs any command next to the module; see qemu/vm --help.'
 
@@ -108,6 +110,20 @@ run-tests:
 		qemu/kselftest $(linux) $(build)/caller || status=1; \
 	exit $$status
 
+# The table has what "make test" said of each, passed or failed. A kernel that
+# does not build is a failure too, and the rest goes on.
+test-all:
+	@status=0; \
+	for kernel in $(kernels); do \
+		dir=$(build)/$$kernel; \
+		mkdir -p $$dir && \
+		{ $(MAKE) --no-print-directory test KERNEL=$$kernel || \
+			status=1; } >$$dir/test.log 2>&1; \
+		echo "$$kernel: $$(tail -n 1 $$dir/test.log)"; \
+	done; \
+	qemu/report $(build) $(kernels) >Documentation/kernels.rst; \
+	exit $$status
+
 bench: module $(build)/caller
 	@qemu/vm --kernel $(KERNEL) --icount -- $(build)/caller
 
@@ -186,6 +202,6 @@ clean:
 	rm -rf $(build)
 
 FORCE:
-.PHONY: help setup module lib install uninstall selftests test run-tests bench
-.PHONY: demo clean FORCE
+.PHONY: help setup module lib install uninstall selftests test run-tests test-all
+.PHONY: bench demo clean FORCE
 .PHONY: check check-module check-style check-lib check-manual check-sanitized
