@@ -61,10 +61,15 @@ lib: setup
 install uninstall:
 	@$(MAKE) -C userspace O=$(lib) $@
 
+# What selftests/programs.sh tries the preloaded library with: 300 MB, which a
+# demonstration need not wait for.
+programs := ninja-build libpython3.11-testsuite ocaml-interp fd-find \
+	openjdk-17-jre-headless
+
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
 	@mkdir -p $(build)
-	@dir=$$(qemu/setup tests) && \
+	@dir=$$(qemu/setup $(programs)) && \
 		{ cmp -s "$$dir/.version" $@ || cp -rT "$$dir" $(linux); }
 
 # Our tests join them where they would be in the kernel. Built anew whenever
