@@ -139,6 +139,17 @@ static inline unsigned int count_threads(void)
 	return count_entries("/proc/self/task");
 }
 
+/*
+ * Whether there are @wanted threads. A worker of taskq's has yet to see that its
+ * child has died when we know already, and so there may be more for a while.
+ */
+static inline bool threads_are(unsigned int wanted)
+{
+	if (backend_is("taskq"))
+		return COMES_TRUE(count_threads() <= wanted, 20);
+	return count_threads() == wanted;
+}
+
 /* Without the one that looks. */
 static inline unsigned int count_fds(void)
 {
