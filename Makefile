@@ -166,14 +166,17 @@ check-lib: setup
 			CFLAGS='-O2 -g -Wall -Wextra -Werror' all || exit; \
 	done
 
-# On this machine, as these backends need no module. Reports go to files: many
-# a child has no descriptor for them. echo is static, as no sanitizer can be.
-# Leaks are not looked for: mapped memory, where the pool has its pointers, counts
-# for nothing there. Not pool: it counts mappings, and its storm of fork() from
-# several threads has been seen to hang with a sanitizer in the copies. Of stacks
-# that it does not know it warns only.
+# On this machine, as these backends need no module. Whatever is found ends the
+# process that did it, and so fails its test: many a child has no descriptor for
+# a report. echo is static, as no sanitizer can be. Leaks are not looked for:
+# mapped memory, where the pool has its pointers, counts for nothing there. Not
+# pool: it counts mappings, and forks while other threads hold the sanitizer's
+# locks.
 sanitized := $(build)/check/sanitized
-sanitize := -fsanitize=address,undefined -fno-omit-frame-pointer
+sanitize := -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover \
+	-fno-omit-frame-pointer
+# A crash is what some of them want to see.
+asan_options := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0
 sanitized_tests := library calls hazards descriptors reaping
 
 check-sanitized: selftests
@@ -185,20 +188,15 @@ check-sanitized: selftests
 		LIBAVFORK_LIBS='$(sanitized)/libavfork.a -pthread' \
 		$(addprefix $(sanitized)/,$(sanitized_tests))
 	@status=0; \
-	export ASAN_OPTIONS=detect_leaks=0:log_path=$(sanitized)/report; \
-	export UBSAN_OPTIONS=$$ASAN_OPTIONS:print_stacktrace=1; \
 	for backend in clone taskq; do \
 		for test in $(sanitized_tests); do \
-			AVFORK_BACKEND=$$backend timeout 300 \
-				$(sanitized)/$$test >$(sanitized)/log && \
-				continue; \
-			grep -v '^# *\(OK\|RUN\)\|^ok' $(sanitized)/log; \
+			AVFORK_BACKEND=$$backend ASAN_OPTIONS=$(asan_options) \
+				timeout 300 $(sanitized)/$$test \
+				>$(sanitized)/log 2>&1 && \
+				{ echo "$$test passed on $$backend"; continue; }; \
+			cat $(sanitized)/log; \
 			echo "$$test failed on $$backend"; status=1; \
 		done; \
-	done; \
-	for report in $(sanitized)/report*; do \
-		! grep -qs 'ERROR: \|runtime error' $$report || \
-			{ cat $$report; status=1; }; \
 	done; \
 	exit $$status
 
