@@ -95,8 +95,10 @@ test: module selftests $(build)/caller
 	@qemu/tally $(MAKE) --no-print-directory run-tests
 
 # What is the same on every backend. Two of them need no module, and so no VM.
+# The last of them set, or count, what the whole machine has.
 backend_tests := $(addprefix $(selftests)/,library pool calls hazards \
 	descriptors reaping caller-static)
+vm_tests := $(addprefix $(selftests)/,memory stress)
 
 # The limits on what a caller pays are tested where the clock counts
 # instructions: times mean nothing on a shared machine. Not on a kernel whose
@@ -106,10 +108,11 @@ run-tests:
 	qemu/vm --kernel $(KERNEL) --timeout 3000 -- \
 		$(run_selftests) --no-print-directory run_tests || status=1; \
 	for backend in clone taskq; do \
-		export AVFORK_BACKEND=$$backend; \
+		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000; \
 		qemu/kselftest $(linux) $(backend_tests) || status=1; \
 		qemu/vm --kernel $(KERNEL) --timeout 1200 -- \
-			qemu/kselftest $(linux) $(backend_tests) || status=1; \
+			qemu/kselftest $(linux) $(backend_tests) $(vm_tests) || \
+			status=1; \
 	done; \
 	unset AVFORK_BACKEND; \
 	[ $(KERNEL) = debug ] || \
