@@ -108,7 +108,8 @@ run-tests:
 	qemu/vm --kernel $(KERNEL) --timeout 3000 -- \
 		$(run_selftests) --no-print-directory run_tests || status=1; \
 	for backend in clone taskq; do \
-		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000; \
+		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000 \
+			LD_LIBRARY_PATH=$(lib); \
 		qemu/kselftest $(linux) $(backend_tests) || status=1; \
 		qemu/vm --kernel $(KERNEL) --timeout 1200 -- \
 			qemu/kselftest $(linux) $(backend_tests) $(vm_tests) || \
