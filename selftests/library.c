@@ -531,6 +531,68 @@ TEST_F(hidden, after_exec)
 	ASSERT_EQ(0, nr_sigchld);
 }
 
+struct waiter {
+	pid_t pid;
+	pid_t found;
+	int status;
+	int error;
+};
+
+static void *wait_in_thread(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	waiter->found = avfork_waitpid(waiter->pid, &waiter->status, 0);
+	waiter->error = errno;
+	return NULL;
+}
+
+TEST_F(hidden, waited_for_twice)
+{
+	struct waiter waiters[2];
+	pthread_t threads[2];
+	int round, i, first;
+	sem_t go;
+	pid_t pid;
+
+	sem_init(&go, 0, 0);
+	for (round = 0; round < 50; round++) {
+		pid = avforkx(variant->flags, wait_for, &go);
+		ASSERT_LT(0, pid);
+		for (i = 0; i < 2; i++) {
+			waiters[i] = (struct waiter){ .pid = pid, .status = -1 };
+			ASSERT_EQ(0, pthread_create(&threads[i], NULL,
+						    wait_in_thread,
+						    &waiters[i]));
+		}
+		sem_post(&go);
+		for (i = 0; i < 2; i++)
+			pthread_join(threads[i], NULL);
+		first = waiters[0].found != pid;
+		ASSERT_EQ(pid, waiters[first].found);
+		ASSERT_EQ(0, waiters[first].status);
+		ASSERT_EQ(-1, waiters[!first].found);
+		ASSERT_EQ(ECHILD, waiters[!first].error);
+	}
+}
+
+TEST_F(hidden, stopped_and_continued)
+{
+	int status;
+	sem_t go;
+	pid_t pid;
+
+	sem_init(&go, 0, 0);
+	pid = avforkx(variant->flags, wait_for, &go);
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, kill(pid, SIGSTOP));
+	ASSERT_EQ(0, kill(pid, SIGCONT));
+	sem_post(&go);
+	ASSERT_EQ(0, reap(pid));
+	ASSERT_EQ(-1, avfork_waitpid(pid, &status, WNOHANG));
+	ASSERT_EQ(ECHILD, errno);
+}
+
 TEST_F(hidden, kept_where_sigchld_is_ignored)
 {
 	signal(SIGCHLD, SIG_IGN);

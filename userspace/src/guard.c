@@ -37,6 +37,8 @@
  * @ticket:   what that holds until @pid has been set; then one more
  * @seen:     set when the caller knows the child, which may then be reaped. A
  *            futex
+ * @waiters:  calls that use this
+ * @reaped:   the guardian is no more: the last of these frees this
  */
 struct guard {
 	struct guard *next;
@@ -51,16 +53,18 @@ struct guard {
 	_Atomic uint32_t *lent;
 	uint32_t ticket;
 	_Atomic uint32_t seen;
+	unsigned int waiters;
+	bool reaped;
 };
 
 /**
  * struct guards - those of this process
- * @lock:  protects the list
- * @first: the first; read without the lock only to see that there is none
+ * @lock:  protects the list, and waiters and reaped of its members
+ * @first: the first
  */
 struct guards {
 	pthread_mutex_t lock;
-	struct guard *_Atomic first;
+	struct guard *first;
 };
 
 static void *_Atomic the_guards;
@@ -164,39 +168,42 @@ static void list_add(struct guards *guards, struct guard *guard)
 	pthread_mutex_unlock(&guards->lock);
 }
 
-/* The guardian of @pid, or @pid itself. */
-static pid_t list_guardian(struct guards *guards, pid_t pid)
+/*
+ * The guard whose child, or whose guardian, is @pid: it stays until list_put().
+ * NULL if there is none.
+ */
+static struct guard *list_get(struct guards *guards, pid_t pid, bool guardian)
 {
 	struct guard *guard;
 
 	pthread_mutex_lock(&guards->lock);
 	for (guard = guards->first; guard; guard = guard->next) {
-		if (guard->pid == pid) {
-			pid = guard->guardian;
+		if (!guard->reaped &&
+		    (guardian ? guard->guardian : guard->pid) == pid) {
+			guard->waiters++;
 			break;
 		}
 	}
 	pthread_mutex_unlock(&guards->lock);
-	return pid;
+	return guard;
 }
 
-/* Take the guard of @guardian out of the list. NULL if there is none. */
-static struct guard *list_take(struct guards *guards, pid_t guardian)
+static void list_put(struct guards *guards, struct guard *guard, bool reaped)
 {
-	struct guard *guard, *before = NULL;
+	struct guard **link = &guards->first;
+	bool last;
 
 	pthread_mutex_lock(&guards->lock);
-	for (guard = guards->first; guard; guard = guard->next) {
-		if (guard->guardian == guardian)
-			break;
-		before = guard;
+	guard->reaped |= reaped;
+	last = !--guard->waiters && guard->reaped;
+	if (last) {
+		while (*link != guard)
+			link = &(*link)->next;
+		*link = guard->next;
 	}
-	if (guard && before)
-		before->next = guard->next;
-	else if (guard)
-		guards->first = guard->next;
 	pthread_mutex_unlock(&guards->lock);
-	return guard;
+	if (last)
+		free(guard);
 }
 
 pid_t guard_spawn(struct child *child)
@@ -265,26 +272,32 @@ free_guard:
 pid_t guard_waitpid(pid_t pid, int *status, int options)
 {
 	struct guards *guards = atomic_load(&the_guards);
-	struct guard *guard;
+	struct guard *guard = NULL;
+	int how = 0;
 	pid_t found;
 
 	/* A child's own children are none of these, nor is its life ours. */
-	if (!guards || !atomic_load(&guards->first) || spawn_in_child())
+	if (!guards || spawn_in_child())
 		return waitpid(pid, status, options | __WALL);
 
 	if (pid > 0)
-		pid = list_guardian(guards, pid);
-	found = waitpid(pid, status, options | __WALL);
-	/* ECHILD: the program's own wait with __WALL has been faster. */
-	if (found > 0 || (found < 0 && errno == ECHILD)) {
-		guard = list_take(guards, found > 0 ? found : pid);
-		if (guard && found > 0) {
+		guard = list_get(guards, pid, false);
+	found = waitpid(guard ? guard->guardian : pid, &how, options | __WALL);
+	if (!guard && found > 0)
+		guard = list_get(guards, found, true);
+	if (guard) {
+		/* Or it has been stopped, or continued, as its child has. */
+		bool dead = found > 0 && (WIFEXITED(how) || WIFSIGNALED(how));
+
+		if (found > 0)
 			found = guard->pid;
-			if (status)
-				*status = guard->status;
-		}
-		free(guard);
+		if (dead)
+			how = guard->status;
+		/* ECHILD: another wait with __WALL has been faster. */
+		list_put(guards, guard, dead || (found < 0 && errno == ECHILD));
 	}
+	if (found > 0 && status)
+		*status = how;
 	return found;
 }
 
