@@ -32,11 +32,9 @@ static void *watch_thread(void *arg)
 	struct watch *watch = arg;
 
 	prctl(PR_SET_NAME, "avfork-async");
-	while (!atomic_load(&watch->known))
-		futex_wait(&watch->known, 0);
+	futex_wait_while(&watch->known, 0);
 	if (watch->pid >= 0) {
-		while (atomic_load(watch->lent) == watch->ticket)
-			futex_wait(watch->lent, watch->ticket);
+		futex_wait_while(watch->lent, watch->ticket);
 		watch->done(watch->pid);
 	}
 	free(watch);

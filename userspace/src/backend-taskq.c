@@ -95,8 +95,7 @@ static void job_run(struct worker *worker)
 
 	/* It has exec'd or died. It may have been killed before it could tell. */
 	tell_started(worker, pid);
-	while (atomic_load(&worker->state) == STARTED)
-		futex_wait(&worker->state, STARTED);
+	futex_wait_while(&worker->state, STARTED);
 	if (pid >= 0)
 		free(worker->owned);
 	free(worker->start);
@@ -213,18 +212,15 @@ static pid_t taskq_spawn(struct child *child)
 	child->lent = &worker->lent;
 	child->ticket = worker->ticket;
 
-	while (atomic_load(&worker->state) == GIVEN)
-		futex_wait(&worker->state, GIVEN);
+	futex_wait_while(&worker->state, GIVEN);
 	pid = worker->pid;
 	if (pid < 0)
 		errno = worker->error;
 	atomic_store(&worker->state, SEEN);
 	futex_wake(&worker->state);
 
-	if (pid >= 0 && child->opts->flags & AVFORK_SYNC) {
-		while (atomic_load(child->lent) == child->ticket)
-			futex_wait(child->lent, child->ticket);
-	}
+	if (pid >= 0 && child->opts->flags & AVFORK_SYNC)
+		futex_wait_while(child->lent, child->ticket);
 	return pid;
 }
 

@@ -22,9 +22,11 @@ static inline long futex_wait_for(_Atomic uint32_t *word, uint32_t value,
 	return syscall(SYS_futex, word, FUTEX_WAIT, value, timeout);
 }
 
-static inline long futex_wait(_Atomic uint32_t *word, uint32_t value)
+/* Until @word is something else than @value. */
+static inline void futex_wait_while(_Atomic uint32_t *word, uint32_t value)
 {
-	return futex_wait_for(word, value, NULL);
+	while (atomic_load(word) == value)
+		futex_wait_for(word, value, NULL);
 }
 
 static inline void futex_wake(_Atomic uint32_t *word)

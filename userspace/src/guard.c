@@ -225,8 +225,7 @@ pid_t guard_spawn(struct child *child)
 		goto put_child;
 
 	/* The kernel clears it should the guardian be killed. */
-	while (atomic_load(guard->lent) == guard->ticket)
-		futex_wait(guard->lent, guard->ticket);
+	futex_wait_while(guard->lent, guard->ticket);
 	pid = guard->pid;
 	if (pid <= 0) {
 		guard_reap(guard->guardian);

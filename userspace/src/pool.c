@@ -177,8 +177,7 @@ static void *carrier_thread(void *arg)
 	 * does not fail: the word stays PARKED until we are told to leave, and
 	 * a signal of glibc's own (setxid) has it restarted.
 	 */
-	while (atomic_load(&member->thread) == PARKED)
-		futex_wait(&member->thread, PARKED);
+	futex_wait_while(&member->thread, PARKED);
 
 	/* glibc waits for it to be cleared before it uses our stack again. */
 	if (tid_address)
@@ -271,7 +270,7 @@ static int janitor_ensure(struct pool *pool)
 		if (state == RUNNING)
 			return 0;
 		/* Another thread creates it, which may yet fail. */
-		futex_wait(&pool->janitor, CREATED);
+		futex_wait_while(&pool->janitor, CREATED);
 		state = NONE;
 	}
 	error = thread_start(THREAD_STACK_SIZE, janitor_thread, pool);
@@ -306,8 +305,7 @@ static struct member *member_new(struct pool *pool, unsigned int slot)
 		errno = error;
 		return NULL;
 	}
-	while (atomic_load(&member->thread) == STARTING)
-		futex_wait(&member->thread, STARTING);
+	futex_wait_while(&member->thread, STARTING);
 	pool->members[slot] = member;
 	return member;
 }
