@@ -103,7 +103,7 @@ static int guardian_make(struct guard *guard, const struct child *child)
 	const struct child guarded = {
 		.opts = child->opts, .start_routine = guardian, .arg = guard,
 	};
-	struct carrier *carrier = pool_get(POOL_STACK_SIZE);
+	struct carrier *carrier = pool_get(&opts);
 	struct start *start;
 
 	if (!carrier)
@@ -143,9 +143,7 @@ static int child_prepare(struct guard *guard, struct child *child)
 		.stack = opts->stack,
 		.stack_size = opts->stack_size,
 	};
-	guard->carrier = pool_get(opts->stack ? 0 :
-				  opts->stack_size > POOL_STACK_SIZE ?
-				  opts->stack_size : POOL_STACK_SIZE);
+	guard->carrier = pool_get(&guard->opts);
 	if (!guard->carrier)
 		return -1;
 	guard->start = start_new(&guarded);

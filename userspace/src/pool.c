@@ -310,12 +310,16 @@ static struct member *member_new(struct pool *pool, unsigned int slot)
 	return member;
 }
 
-struct carrier *pool_get(size_t stack_size)
+struct carrier *pool_get(const struct avfork_opts *opts)
 {
 	struct pool *pool = wiped_get(&the_pool, sizeof(*pool));
 	struct member *member;
+	size_t stack_size = 0;
 	unsigned int i;
 
+	if (!opts->stack)
+		stack_size = opts->stack_size > POOL_STACK_SIZE ?
+			     opts->stack_size : POOL_STACK_SIZE;
 	if (!pool)
 		return NULL;
 	for (i = 0; !slot_take(&pool->slots[i]);) {
@@ -356,15 +360,9 @@ pid_t pool_spawn(struct child *child,
 		 pid_t (*make)(const struct child *child,
 			       struct carrier *carrier))
 {
-	const struct avfork_opts *opts = child->opts;
-	size_t stack_size = 0;
-	struct carrier *carrier;
+	struct carrier *carrier = pool_get(child->opts);
 	pid_t pid;
 
-	if (!opts->stack)
-		stack_size = opts->stack_size > POOL_STACK_SIZE ?
-			     opts->stack_size : POOL_STACK_SIZE;
-	carrier = pool_get(stack_size);
 	if (!carrier)
 		return -1;
 	carrier->start_routine = child->start_routine;

@@ -37,12 +37,12 @@ struct carrier {
 #define POOL_STACK_SIZE (256 * 1024)	/* what suits most children */
 
 /*
- * Borrow a carrier whose stack has at least @stack_size bytes; it may have none
- * where that is 0, for a child with a stack from elsewhere. It is given back
- * by the kernel, which zeroes the word @lent when the child that was started
- * with it has left our memory. NULL with errno EAGAIN or ENOMEM.
+ * Borrow a carrier for a child with @opts. It has a stack as large as they ask
+ * for, or may have none where they bring one. It is given back by the kernel,
+ * which zeroes the word @lent when the child that was started with it has left
+ * our memory. NULL with errno EAGAIN or ENOMEM.
  */
-struct carrier *pool_get(size_t stack_size);
+struct carrier *pool_get(const struct avfork_opts *opts);
 
 /* Give back a carrier with which no child was started. */
 void pool_put(struct carrier *carrier);
