@@ -12,7 +12,6 @@
  * last word: no program fails, nor sees another error, because of us.
  */
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../src/search.h"
 #include "actions.h"
 #include "guest.h"
 
@@ -130,64 +130,10 @@ static int set_attributes(const posix_spawnattr_t *attr, short flags)
 	return flags & POSIX_SPAWN_RESETIDS ? reset_ids() : 0;
 }
 
-/*
- * execvpe(3), but that a file which is no program is no shell script either.
- * Returns, with errno set, when nothing could be run.
- */
-static void search_exec(const char *file, char *const argv[],
-			char *const envp[])
-{
-	const char *path = getenv("PATH");
-	size_t file_size = strlen(file) + 1;
-	char name[PATH_MAX + NAME_MAX + 1];
-	bool denied = false;
-
-	if (!*file || strchr(file, '/')) {
-		execve(file, argv, envp);
-		return;
-	}
-	errno = ENAMETOOLONG;
-	if (file_size > NAME_MAX + 1)
-		return;
-	errno = ENOENT;
-	if (!path)
-		path = "/bin:/usr/bin";
-	for (;;) {
-		size_t length = strcspn(path, ":");
-
-		if (length < PATH_MAX) {
-			char *end = mempcpy(name, path, length);
-
-			/* An empty one is the working directory. */
-			if (length)
-				*end++ = '/';
-			memcpy(end, file, file_size);
-			execve(name, argv, envp);
-			switch (errno) {
-			case EACCES:
-				denied = true;
-				break;
-			case ENOENT:
-			case ENOTDIR:
-			case ENODEV:
-			case ESTALE:
-			case ETIMEDOUT:
-				break;
-			default:
-				return;
-			}
-		}
-		if (!path[length])
-			break;
-		path += length + 1;
-	}
-	if (denied)
-		errno = EACCES;
-}
-
 /* The start routine. */
 static int child(void *arg)
 {
+	const char *path = getenv("PATH");
 	struct job *job = arg;
 
 	if (set_attributes(job->attr, job->flags) ||
@@ -198,7 +144,8 @@ static int child(void *arg)
 	pthread_sigmask(SIG_SETMASK, &job->mask, NULL);
 
 	if (job->search)
-		search_exec(job->file, job->argv, job->envp);
+		search_exec(job->file, path ? path : SEARCH_DEFAULT,
+			    job->argv, job->envp);
 	else
 		execve(job->file, job->argv, job->envp);
 fail:

@@ -4,29 +4,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "exec.h"
 #include "guard.h"
+#include "search.h"
 #include "spawn.h"
 
-#include "exec.h"
-
-#define DEFAULT_PATH	"/bin:/usr/bin"
 #define EXIT_NO_EXEC	127
 
 /**
  * struct exec - an exec to be, all in one block of memory
- * @path:      what to exec
- * @argv:      its arguments
- * @envp:      its environment
- * @search:    the directories to look for @path in, or NULL
- * @candidate: room for @path in one of them
- * @error:     receives errno; NULL if nobody waits for it
+ * @path:   what to exec
+ * @argv:   its arguments
+ * @envp:   its environment
+ * @search: the directories to look for @path in, or NULL
+ * @error:  receives errno; NULL if nobody waits for it
  */
 struct exec {
 	char *path;
 	char **argv;
 	char **envp;
 	char *search;
-	char *candidate;
 	int *error;
 };
 
@@ -68,13 +65,12 @@ static struct exec *exec_new(const char *path, const char *search,
 			     char *const argv[], char *const envp[])
 {
 	size_t argc = count(argv) + 1, envc = count(envp) + 1;
-	size_t candidate = search ? strlen(search) + strlen(path) + 2 : 0;
 	struct exec *exec;
 	char *strings;
 
 	exec = calloc(1, sizeof(*exec) + (argc + envc) * sizeof(char *) +
 			 size_of(argv) + size_of(envp) + strlen(path) + 1 +
-			 2 * candidate);
+			 (search ? strlen(search) + 1 : 0));
 	if (!exec)
 		return NULL;
 	exec->argv = (char **)(exec + 1);
@@ -83,39 +79,9 @@ static struct exec *exec_new(const char *path, const char *search,
 	copy_all(exec->argv, argv, &strings);
 	copy_all(exec->envp, envp, &strings);
 	exec->path = copy(&strings, path);
-	if (search) {
+	if (search)
 		exec->search = copy(&strings, search);
-		exec->candidate = strings;
-	}
 	return exec;
-}
-
-/* Try every directory. errno as execvp(3)'s; without its shell for ENOEXEC. */
-static void exec_search(const struct exec *exec)
-{
-	const char *dir = exec->search;
-	int error = ENOENT;
-
-	for (;;) {
-		size_t length = strcspn(dir, ":");
-		char *end = mempcpy(exec->candidate, dir, length);
-
-		/* An empty one is the working directory. */
-		if (length)
-			*end++ = '/';
-		strcpy(end, exec->path);
-		execve(exec->candidate, exec->argv, exec->envp);
-		if (errno == EACCES)
-			error = EACCES;
-		else if (errno != ENOENT && errno != ENOTDIR &&
-			 errno != ESTALE && errno != ENODEV &&
-			 errno != ETIMEDOUT)
-			return;
-		if (!dir[length])
-			break;
-		dir += length + 1;
-	}
-	errno = error;
 }
 
 static int exec_child(void *arg)
@@ -123,7 +89,7 @@ static int exec_child(void *arg)
 	const struct exec *exec = arg;
 
 	if (exec->search)
-		exec_search(exec);
+		search_exec(exec->path, exec->search, exec->argv, exec->envp);
 	else
 		execve(exec->path, exec->argv, exec->envp);
 	if (exec->error)
@@ -140,10 +106,10 @@ pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
 	int error = 0;
 	pid_t pid;
 
-	if (search && *path && !strchr(path, '/')) {
+	if (search) {
 		dirs = getenv("PATH");
 		if (!dirs)
-			dirs = DEFAULT_PATH;
+			dirs = SEARCH_DEFAULT;
 	}
 	exec = exec_new(path, dirs, argv, envp);
 	if (!exec)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Looking for a program in PATH.
+ */
+#ifndef SEARCH_H
+#define SEARCH_H
+
+#define SEARCH_DEFAULT "/bin:/usr/bin"	/* where there is no PATH */
+
+/*
+ * execvpe(3) in the directories of @path, but that a file which is no program is
+ * no shell script either. Returns, with errno set, when nothing could be run.
+ */
+void search_exec(const char *file, const char *path, char *const argv[],
+		 char *const envp[]);
+
+#endif
