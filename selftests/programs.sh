@@ -5,45 +5,23 @@
 # children shows that avfork made theirs.
 #
 # What they work on is in the folder programs.
-skip()
-{
-	echo "1..0 # SKIP $1"
-	exit 4
-}
+. "$(dirname "$0")/tap.sh"
 
 cd "$(dirname "$0")" || exit 1
 here=$PWD
 work=$here/programs
 spawned=/sys/module/avfork/parameters/spawned
 [ -r $spawned ] || skip "the module is not loaded"
-# Where the linker would find it.
-for dir in $(echo "$LD_LIBRARY_PATH" | tr : ' ') \
-	   "$(pkg-config --variable=libdir libavfork 2>/dev/null)"; do
-	preload=$dir/libavfork-preload.so
-	[ -e "$preload" ] && break
-	preload=
-done
-[ "$preload" ] ||
+libdir=$(find_library libavfork-preload.so)
+[ "$libdir" ] ||
 	skip "no libavfork-preload.so in LD_LIBRARY_PATH or pkg-config's libdir"
 
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 # Where an ordinary user can read it, too.
 chmod 755 "$dir"
-cp "$preload" "$dir"
+cp "$libdir/libavfork-preload.so" "$dir"
 preload=$dir/libavfork-preload.so
-n=0
-failed=0
-result()	# STATUS NAME
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		failed=1
-	fi
-}
 
 # Run the program, which a function calls by this, in an environment that has
 # nothing which could make a difference but the library.

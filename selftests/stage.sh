@@ -4,11 +4,7 @@
 # by pkg-config alone. It is installed below $root, in a folder $dir of theirs.
 #
 # The source is taken from $AVFORK_SOURCE, or around this folder.
-skip()
-{
-	echo "1..0 # SKIP $1"
-	exit 4
-}
+. "$(dirname "$0")/tap.sh"
 
 cd "$(dirname "$0")" || exit 1
 source=$(realpath "${AVFORK_SOURCE:-..}")
@@ -23,18 +19,6 @@ trap 'rm -rf "$dir"' EXIT
 root=$dir/root
 # This may itself be run by a make, whose variables are not for ours.
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR
-n=0 failed=0
-
-result()	# STATUS NAME
-{
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n $2"
-	else
-		echo "not ok $n $2"
-		failed=1
-	fi
-}
 
 # As result(), for COMMAND, whose output is shown if it fails.
 try()		# NAME COMMAND [ARGUMENT...]

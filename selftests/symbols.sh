@@ -2,39 +2,26 @@
 # SPDX-License-Identifier: GPL-2.0
 # libavfork defines what its header declares, and nothing else: each name with
 # a version in the shared library, and no other global one in the static.
-skip()
-{
-	echo "1..0 # SKIP $1"
-	exit 4
-}
+. "$(dirname "$0")/tap.sh"
 
 cd "$(dirname "$0")" || exit 1
 command -v nm >/dev/null || skip "no nm (binutils)"
 [ -s declared.txt ] || skip "no declared.txt, which is made at build time"
 
-# Where the linker would find it.
-for dir in $(echo "$LD_LIBRARY_PATH" | tr : ' ') \
-	   "$(pkg-config --variable=libdir libavfork 2>/dev/null)"; do
-	[ -e "$dir/libavfork.so.0" ] && break
-	dir=
-done
+dir=$(find_library libavfork.so.0)
 [ "$dir" ] || skip "no libavfork.so.0 in LD_LIBRARY_PATH or pkg-config's libdir"
 
-failed=0
-n=0
 echo "TAP version 13"
 echo "1..4"
 check()		# NAME EXPECTED FOUND
 {
-	n=$((n + 1))
-	if [ "$2" ] && [ "$2" = "$3" ]; then
-		echo "ok $n $1"
-	else
-		echo "not ok $n $1"
+	[ "$2" ] && [ "$2" = "$3" ]
+	status=$?
+	result $status "$1"
+	[ $status = 0 ] || {
 		printf '# expected: %s\n' "$2" "# found: $3" | tr '\n' ' '
 		echo
-		failed=1
-	fi
+	}
 }
 
 declared=$(cat declared.txt)

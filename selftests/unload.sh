@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# rmmod while the module is used: it is refused or waits, and nobody's child is
+# rmmod while the module is used: it is refused, and nobody's child is
 # harmed. Leaves the module loaded.
 #
 # The module's file is $AVFORK_KO, or what modinfo finds.
@@ -8,11 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 unloads=10	# that must succeed while children start
 attempts=5000	# after which they count as impossible
 
-skip()
-{
-	echo "SKIP $*"
-	exit 4
-}
+. "$(dirname "$0")/tap.sh"
 
 starter=$(dirname "$0")/starter
 ko=${AVFORK_KO:-$(modinfo -n avfork 2>/dev/null)}
@@ -33,18 +29,6 @@ load()
 unload()
 {
 	rmmod avfork 2>/dev/null
-}
-
-tests=0 failed=0
-result()	# STATUS NAME
-{
-	tests=$((tests + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $tests $2"
-	else
-		echo "not ok $tests $2"
-		failed=1
-	fi
 }
 
 dir=$(mktemp -d) || exit 1
