@@ -26,6 +26,9 @@
 #include "symbols.h"
 #include "table.h"
 
+/* Grants that need no memory to be read into. */
+#define FEW_GRANTS 8
+
 /* As large as a caller asks for: charged to it, and no news for the log. */
 #define GRANTS_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
 
@@ -260,7 +263,7 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 struct files_struct *avfork_table_build(const struct avfork_args *args)
 {
 	struct files_struct *files = current->files;
-	struct avfork_fd *fds = NULL;
+	struct avfork_fd few[FEW_GRANTS], *fds = few;
 	struct files_struct *table;
 	unsigned int highest;
 	int ret = 0;
@@ -270,7 +273,9 @@ struct files_struct *avfork_table_build(const struct avfork_args *args)
 		if (args->nr_fds > rlimit(RLIMIT_NOFILE) ||
 		    args->nr_fds > INT_MAX / sizeof(*fds))
 			return ERR_PTR(-EMFILE);
-		fds = kvmalloc_array(args->nr_fds, sizeof(*fds), GRANTS_GFP);
+		if (args->nr_fds > FEW_GRANTS)
+			fds = kvmalloc_array(args->nr_fds, sizeof(*fds),
+					     GRANTS_GFP);
 		if (!fds)
 			return ERR_PTR(-ENOMEM);
 		if (copy_from_user(fds, u64_to_user_ptr(args->fds),
@@ -302,6 +307,7 @@ struct files_struct *avfork_table_build(const struct avfork_args *args)
 	if (!IS_ERR(table) && args->flags & AVFORK_STDIO)
 		grant_stdio(table);
 free_fds:
-	kvfree(fds);
+	if (fds != few)
+		kvfree(fds);
 	return table;
 }
