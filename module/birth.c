@@ -6,7 +6,8 @@
  * passes it to kernel_clone(), whose child runs avfork_birth_complete() in the
  * kernel before its first user instruction, even when it has been killed by
  * then. So a birth has one owner at any time: the parent until kernel_clone()
- * succeeds, then the child, which turns it into its own state and frees it.
+ * succeeds, then the child, which turns it into its own state and leaves what
+ * remains in the nursery.
  */
 #include <linux/err.h>
 #include <linux/fdtable.h>
@@ -21,47 +22,92 @@
 #include "arch/arch.h"
 #include "birth.h"
 #include "exit_signal.h"
+#include "nursery.h"
 #include "symbols.h"
 #include "table.h"
 
 /**
  * struct avfork_birth - what a child starts with
  *
- * It holds a reference to the module: the child runs the module's code when its
- * parent's call has long returned and /dev/avfork may be closed.
+ * Under way it holds references to the nursery and to the module: the child runs
+ * the module's code when its parent's call has long returned and /dev/avfork may
+ * be closed.
  *
  * @start:       its user registers
  * @files:       its descriptor table; a reference
+ * @empty:       a table for a child that is to come, or NULL
+ * @nursery:     where it goes afterwards
  * @exit_signal: the entry that keeps its exit signal; NULL for SIGCHLD, which
  *               needs no keeping
  * @signals:     whether it has the parent's mask and ignored signals
+ * @refill:      whether the child is to make @empty
  */
 struct avfork_birth {
 	struct avfork_start start;
 	struct files_struct *files;
+	struct files_struct *empty;
+	struct avfork_nursery *nursery;
 	struct avfork_exit_signal *exit_signal;
 	bool signals;
+	bool refill;
 };
 
-static void birth_free(struct avfork_birth *birth)
+/**
+ * avfork_birth_free - free a birth that is not under way
+ * @birth: the birth
+ */
+void avfork_birth_free(struct avfork_birth *birth)
 {
+	if (birth->empty)
+		static_call(avfork_put_files_struct)(birth->empty);
 	kfree(birth);
+}
+
+/* One that is not under way, or NULL. */
+static struct avfork_birth *birth_get(struct avfork_nursery *nursery)
+{
+	struct avfork_birth *birth = avfork_nursery_take(nursery);
+
+	if (!birth) {
+		birth = kmalloc(sizeof(*birth), GFP_KERNEL_ACCOUNT);
+		if (birth)
+			birth->empty = NULL;
+	}
+	return birth;
+}
+
+static void birth_put(struct avfork_nursery *nursery,
+		      struct avfork_birth *birth)
+{
+	if (!avfork_nursery_give(nursery, birth))
+		avfork_birth_free(birth);
+}
+
+/* It is not under way any more. */
+static void birth_end(struct avfork_birth *birth)
+{
+	struct avfork_nursery *nursery = birth->nursery;
+
+	birth_put(nursery, birth);
+	avfork_nursery_put(nursery);
 	module_put(THIS_MODULE);
 }
 
 /**
  * avfork_birth_new - prepare a child
- * @args: how it starts; checked by the caller, but for the descriptors
+ * @nursery: of the open file that it is asked of
+ * @args:    how it starts; checked by the caller, but for the descriptors
  *
  * Return: a birth for kernel_clone(), or an ERR_PTR: those of
  * avfork_table_build(), or -ENOMEM.
  */
-struct avfork_birth *avfork_birth_new(const struct avfork_args *args)
+struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
+				      const struct avfork_args *args)
 {
 	struct avfork_birth *birth;
 	long err;
 
-	birth = kmalloc(sizeof(*birth), GFP_KERNEL_ACCOUNT);
+	birth = birth_get(nursery);
 	if (!birth)
 		return ERR_PTR(-ENOMEM);
 	birth->start.entry = args->entry;
@@ -70,10 +116,16 @@ struct avfork_birth *avfork_birth_new(const struct avfork_args *args)
 	birth->start.tls = args->tls;
 	birth->signals = args->flags & AVFORK_INHERIT_SIGNALS;
 
-	birth->files = avfork_table_build(args);
+	/*
+	 * The memory for a child that is to come is charged to the one that
+	 * allocates it, which shall not be one in another cgroup.
+	 */
+	birth->refill = !(args->flags & AVFORK_INTO_CGROUP);
+
+	birth->files = avfork_table_build(args, &birth->empty);
 	if (IS_ERR(birth->files)) {
 		err = PTR_ERR(birth->files);
-		goto free_birth;
+		goto put_birth;
 	}
 
 	birth->exit_signal = NULL;
@@ -87,12 +139,14 @@ struct avfork_birth *avfork_birth_new(const struct avfork_args *args)
 
 	/* The open /dev/avfork keeps the module loaded up to here. */
 	__module_get(THIS_MODULE);
+	avfork_nursery_get(nursery);
+	birth->nursery = nursery;
 	return birth;
 
 put_files:
 	static_call(avfork_put_files_struct)(birth->files);
-free_birth:
-	kfree(birth);
+put_birth:
+	birth_put(nursery, birth);
 	return ERR_PTR(err);
 }
 
@@ -105,7 +159,7 @@ void avfork_birth_abort(struct avfork_birth *birth)
 	if (birth->exit_signal)
 		avfork_exit_signal_free(birth->exit_signal);
 	static_call(avfork_put_files_struct)(birth->files);
-	birth_free(birth);
+	birth_end(birth);
 }
 
 /* Nothing of the caller's table was ever reachable for the child's own code. */
@@ -156,7 +210,8 @@ static void reset_signals(bool inherit)
  * avfork_birth_complete - the child's first function
  * @data: its birth
  *
- * Nothing here can fail. The child goes to user space when it returns.
+ * Nothing here can fail, as the child sees it. It goes to user space when this
+ * returns.
  *
  * Return: 0
  */
@@ -169,7 +224,9 @@ int avfork_birth_complete(void *data)
 	if (birth->exit_signal)
 		avfork_exit_signal_keep(birth->exit_signal);
 	avfork_arch_start(&birth->start);
-	birth_free(birth);
+	if (birth->refill && !birth->empty)
+		birth->empty = avfork_table_empty();
+	birth_end(birth);
 	return 0;
 }
 

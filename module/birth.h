@@ -4,9 +4,12 @@
 
 struct avfork_args;
 struct avfork_birth;
+struct avfork_nursery;
 
-struct avfork_birth *avfork_birth_new(const struct avfork_args *args);
+struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
+				      const struct avfork_args *args);
 void avfork_birth_abort(struct avfork_birth *birth);
+void avfork_birth_free(struct avfork_birth *birth);
 int avfork_birth_complete(void *birth);
 
 void avfork_birth_wait_all(void);

@@ -9,13 +9,14 @@
  *
  *   spawn.c        the parent's call, from struct avfork_args to kernel_clone()
  *   birth.c        what passes from parent to child, and the child's first steps
+ *   nursery.c      births that are kept for the next children
  *   table.c        the child's descriptor table, built from its grants
  *   exit_signal.c  what keeps a child hidden from wait() across an exec
  *   symbols.c      the functions that the kernel does not export
  *   arch/          the child's registers, one file an architecture
  *   compat.h       the differences between kernels, found from their headers
  *
- * The device has no state: an open file of it only keeps the module loaded.
+ * An open file of the device keeps the module loaded, and has a nursery.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -25,6 +26,7 @@
 
 #include "birth.h"
 #include "exit_signal.h"
+#include "nursery.h"
 #include "spawn.h"
 #include "symbols.h"
 #include "table.h"
@@ -45,7 +47,8 @@ static const struct kernel_param_ops spawned_ops = {
 module_param_cb(spawned, &spawned_ops, NULL, 0444);
 MODULE_PARM_DESC(spawned, "how many children were made, to be read");
 
-static long ioctl_spawn(const void __user *arg, size_t size)
+static long ioctl_spawn(struct avfork_nursery *nursery,
+			const void __user *arg, size_t size)
 {
 	struct avfork_args args;
 	int err;
@@ -61,7 +64,7 @@ static long ioctl_spawn(const void __user *arg, size_t size)
 	err = copy_struct_from_user(&args, sizeof(args), arg, size);
 	if (err)
 		return err;
-	return avfork_spawn(&args);
+	return avfork_spawn(nursery, &args);
 }
 
 static long ioctl_info(void __user *arg, size_t size)
@@ -92,7 +95,7 @@ static long avfork_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	/* By number alone: the size in @cmd is that of the caller's struct. */
 	switch (_IOC_NR(cmd)) {
 	case _IOC_NR(AVFORK_IOC_SPAWN):
-		return ioctl_spawn(argp, _IOC_SIZE(cmd));
+		return ioctl_spawn(file->private_data, argp, _IOC_SIZE(cmd));
 	case _IOC_NR(AVFORK_IOC_INFO):
 		return ioctl_info(argp, _IOC_SIZE(cmd));
 	default:
@@ -100,9 +103,23 @@ static long avfork_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 }
 
+static int avfork_open(struct inode *inode, struct file *file)
+{
+	file->private_data = avfork_nursery_new();
+	return file->private_data ? 0 : -ENOMEM;
+}
+
+static int avfork_release(struct inode *inode, struct file *file)
+{
+	avfork_nursery_put(file->private_data);
+	return 0;
+}
+
 /* No compat_ioctl: a 32-bit caller gets ENOTTY. */
 static const struct file_operations avfork_fops = {
 	.owner = THIS_MODULE,
+	.open = avfork_open,
+	.release = avfork_release,
 	.unlocked_ioctl = avfork_ioctl,
 };
 

@@ -63,12 +63,14 @@ static int check_args(const struct avfork_args *args)
 
 /**
  * avfork_spawn - make a child
- * @args: how it starts; unchecked
+ * @nursery: of the open file that it is asked of
+ * @args:    how it starts; unchecked
  *
  * Return: the child's pid as the caller's namespace has it, or an errno:
  * check_args()'s, avfork_birth_new()'s or kernel_clone()'s.
  */
-long avfork_spawn(const struct avfork_args *args)
+long avfork_spawn(struct avfork_nursery *nursery,
+		  const struct avfork_args *args)
 {
 	struct kernel_clone_args clone = {
 		/*
@@ -105,7 +107,7 @@ long avfork_spawn(const struct avfork_args *args)
 		clone.pidfd = u64_to_user_ptr(args->pidfd);
 	}
 
-	birth = avfork_birth_new(args);
+	birth = avfork_birth_new(nursery, args);
 	if (IS_ERR(birth))
 		return PTR_ERR(birth);
 	clone.fn_arg = birth;

@@ -13,7 +13,10 @@
 				 CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 				 CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
 
-long avfork_spawn(const struct avfork_args *args);
+struct avfork_nursery;
+
+long avfork_spawn(struct avfork_nursery *nursery,
+		  const struct avfork_args *args);
 unsigned long avfork_spawned(void);
 
 #endif

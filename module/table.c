@@ -8,6 +8,9 @@
  * template's highest open bit asks for. The granted files then go into it
  * directly. Nobody else has seen the table yet, so none of this takes a lock,
  * and its cost depends on the grants alone, not on the caller's table.
+ *
+ * An empty table of the smallest size, which is what most children need, may
+ * have been made ahead.
  */
 #include <linux/err.h>
 #include <linux/fdtable.h>
@@ -64,8 +67,27 @@ void avfork_table_init(void)
 		template_init(per_cpu_ptr(&small_template, cpu));
 }
 
-/* An empty table that has room for descriptors 0 to @highest. */
-static struct files_struct *table_alloc(unsigned int highest)
+/**
+ * avfork_table_empty - make a table ahead of its use
+ *
+ * Return: an empty one of NR_OPEN_DEFAULT descriptors, which put_files_struct()
+ * frees, or NULL without memory.
+ */
+struct files_struct *avfork_table_empty(void)
+{
+	struct files_struct *table;
+
+	table = avfork_dup_all(static_call(avfork_dup_fd),
+			       raw_cpu_ptr(&small_template));
+	return IS_ERR(table) ? NULL : table;
+}
+
+/*
+ * An empty table that has room for descriptors 0 to @highest: @empty, which is
+ * NULL afterwards, or a new one.
+ */
+static struct files_struct *table_get(unsigned int highest,
+				      struct files_struct **empty)
 {
 	unsigned int slots = ALIGN(highest + 1, BITS_PER_LONG);
 	struct large_template {
@@ -75,9 +97,11 @@ static struct files_struct *table_alloc(unsigned int highest)
 	struct files_struct *table;
 	unsigned long *bits;
 
-	if (slots <= NR_OPEN_DEFAULT)
-		return avfork_dup_all(static_call(avfork_dup_fd),
-				      raw_cpu_ptr(&small_template));
+	if (slots <= NR_OPEN_DEFAULT) {
+		table = *empty ? *empty : avfork_table_empty();
+		*empty = NULL;
+		return table ? table : ERR_PTR(-ENOMEM);
+	}
 	/* What the kernel's own tables obey; kvmalloc() would warn beyond it. */
 	if (struct_size(template, fd, slots) > INT_MAX)
 		return ERR_PTR(-EMFILE);
@@ -251,7 +275,8 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 
 /**
  * avfork_table_build - make the descriptor table that @args grants
- * @args: the call's argument; its descriptors are current's
+ * @args:  the call's argument; its descriptors are current's
+ * @empty: what avfork_table_empty() has made, or NULL; NULL afterwards if used
  *
  * The granted files are pinned when this returns: what the caller closes after
  * that stays open in the table.
@@ -260,7 +285,8 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
  * grants that cannot be read, -EINVAL for a malformed one or a number granted
  * twice, -EMFILE beyond RLIMIT_NOFILE, -EBADF for a closed descriptor, -ENOMEM.
  */
-struct files_struct *avfork_table_build(const struct avfork_args *args)
+struct files_struct *avfork_table_build(const struct avfork_args *args,
+					struct files_struct **empty)
 {
 	struct files_struct *files = current->files;
 	struct avfork_fd few[FEW_GRANTS], *fds = few;
@@ -293,7 +319,7 @@ struct files_struct *avfork_table_build(const struct avfork_args *args)
 	do {
 		if (args->flags & AVFORK_INHERIT_FDS)
 			highest = max(highest, highest_inherited(files));
-		table = table_alloc(highest);
+		table = table_get(highest, empty);
 		if (IS_ERR(table))
 			break;
 		ret = grant_fds(table, fds, args->nr_fds);
