@@ -21,7 +21,7 @@
 
 #include "arch/arch.h"
 #include "birth.h"
-#include "exit_signal.h"
+#include "child.h"
 #include "nursery.h"
 #include "symbols.h"
 #include "table.h"
@@ -33,21 +33,20 @@
  * the module's code when its parent's call has long returned and /dev/avfork may
  * be closed.
  *
- * @start:       its user registers
- * @files:       its descriptor table; a reference
- * @empty:       a table for a child that is to come, or NULL
- * @nursery:     where it goes afterwards
- * @exit_signal: the entry that keeps its exit signal; NULL for SIGCHLD, which
- *               needs no keeping
- * @signals:     whether it has the parent's mask and ignored signals
- * @refill:      whether the child is to make @empty
+ * @start:   its user registers
+ * @files:   its descriptor table; a reference
+ * @empty:   a table for a child that is to come, or NULL
+ * @nursery: where it goes afterwards
+ * @child:   what is remembered of it, or NULL
+ * @signals: whether it has the parent's mask and ignored signals
+ * @refill:  whether the child is to make @empty
  */
 struct avfork_birth {
 	struct avfork_start start;
 	struct files_struct *files;
 	struct files_struct *empty;
 	struct avfork_nursery *nursery;
-	struct avfork_exit_signal *exit_signal;
+	struct avfork_child *child;
 	bool signals;
 	bool refill;
 };
@@ -128,10 +127,10 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 		goto put_birth;
 	}
 
-	birth->exit_signal = NULL;
+	birth->child = NULL;
 	if (args->exit_signal != SIGCHLD) {
-		birth->exit_signal = avfork_exit_signal_new(args->exit_signal);
-		if (!birth->exit_signal) {
+		birth->child = avfork_child_new(args->exit_signal);
+		if (!birth->child) {
 			err = -ENOMEM;
 			goto put_files;
 		}
@@ -156,8 +155,8 @@ put_birth:
  */
 void avfork_birth_abort(struct avfork_birth *birth)
 {
-	if (birth->exit_signal)
-		avfork_exit_signal_free(birth->exit_signal);
+	if (birth->child)
+		avfork_child_free(birth->child);
 	static_call(avfork_put_files_struct)(birth->files);
 	birth_end(birth);
 }
@@ -221,8 +220,8 @@ int avfork_birth_complete(void *data)
 
 	swap_files(birth->files);
 	reset_signals(birth->signals);
-	if (birth->exit_signal)
-		avfork_exit_signal_keep(birth->exit_signal);
+	if (birth->child)
+		avfork_child_enter(birth->child);
 	avfork_arch_start(&birth->start);
 	if (birth->refill && !birth->empty)
 		birth->empty = avfork_table_empty();

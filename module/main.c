@@ -11,7 +11,7 @@
  *   birth.c        what passes from parent to child, and the child's first steps
  *   nursery.c      births that are kept for the next children
  *   table.c        the child's descriptor table, built from its grants
- *   exit_signal.c  what keeps a child hidden from wait() across an exec
+ *   child.c        what is remembered of a child while it lives
  *   symbols.c      the functions that the kernel does not export
  *   arch/          the child's registers, one file an architecture
  *   compat.h       the differences between kernels, found from their headers
@@ -25,7 +25,7 @@
 #include <linux/uaccess.h>
 
 #include "birth.h"
-#include "exit_signal.h"
+#include "child.h"
 #include "nursery.h"
 #include "spawn.h"
 #include "symbols.h"
@@ -139,12 +139,12 @@ static int __init avfork_init(void)
 	if (err)
 		return err;
 	avfork_table_init();
-	err = avfork_exit_signal_init();
+	err = avfork_child_init();
 	if (err)
 		return err;
 	err = misc_register(&avfork_device);
 	if (err)
-		avfork_exit_signal_exit();
+		avfork_child_exit();
 	return err;
 }
 
@@ -152,7 +152,7 @@ static void __exit avfork_exit(void)
 {
 	misc_deregister(&avfork_device);
 	avfork_birth_wait_all();
-	avfork_exit_signal_exit();
+	avfork_child_exit();
 }
 
 module_init(avfork_init);

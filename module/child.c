@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Keeping a child's exit signal across exec.
+ * What is remembered of a child: its exit signal, across exec.
  *
  * A child whose exit signal is not SIGCHLD is one that only a wait with __WALL
  * or __WCLONE reaps, and whose status is kept even where SIGCHLD is ignored: it
@@ -29,58 +29,58 @@
 
 #include <trace/events/sched.h>
 
+#include "child.h"
 #include "compat.h"
-#include "exit_signal.h"
 
 /**
- * struct avfork_exit_signal - the exit signal that one child keeps
- * @node:   in kept_signals, hashed by @child
- * @child:  the child's thread group; compared only, and only while it lives
+ * struct avfork_child - what is remembered of one child
+ * @node:   in children, hashed by @pid
+ * @pid:    its thread group; compared only, and only while it lives
  * @parent: the thread group that made the child; a reference
  * @signal: what @parent gets when the child dies, 0 for nothing
  * @rcu:    frees the entry after the last lookup that may have seen it
  */
-struct avfork_exit_signal {
+struct avfork_child {
 	struct hlist_node node;
-	struct pid *child;
+	struct pid *pid;
 	struct pid *parent;
 	int signal;
 	struct rcu_head rcu;
 };
 
-static DEFINE_HASHTABLE(kept_signals, 8);
-/* Serializes changes of kept_signals. Raw: tracepoints cannot sleep. */
-static DEFINE_RAW_SPINLOCK(kept_lock);
+static DEFINE_HASHTABLE(children, 8);
+/* Serializes changes of children. Raw: tracepoints cannot sleep. */
+static DEFINE_RAW_SPINLOCK(children_lock);
 /* How many entries there are: with none, the probes cost next to nothing. */
-static atomic_t nr_kept = ATOMIC_INIT(0);
+static atomic_t nr_children = ATOMIC_INIT(0);
 
 static struct tracepoint *exec_tracepoint, *exit_tracepoint;
 
-static void entry_free(struct avfork_exit_signal *kept)
+static void entry_free(struct avfork_child *child)
 {
-	put_pid(kept->parent);
-	kfree(kept);
+	put_pid(child->parent);
+	kfree(child);
 	module_put(THIS_MODULE);
 }
 
 static void entry_free_rcu(struct rcu_head *rcu)
 {
-	entry_free(container_of(rcu, struct avfork_exit_signal, rcu));
+	entry_free(container_of(rcu, struct avfork_child, rcu));
 }
 
 /* The entry of current's thread group. Its own threads alone take it out. */
-static struct avfork_exit_signal *entry_of_current(void)
+static struct avfork_child *entry_of_current(void)
 {
-	struct pid *child = task_tgid(current);
-	struct avfork_exit_signal *kept;
+	struct pid *pid = task_tgid(current);
+	struct avfork_child *child;
 
 	/* current's own insertion, if there was one, is before this read. */
-	if (!atomic_read(&nr_kept))
+	if (!atomic_read(&nr_children))
 		return NULL;
-	hash_for_each_possible_rcu(kept_signals, kept, node,
-				   (unsigned long)child)
-		if (kept->child == child)
-			return kept;
+	hash_for_each_possible_rcu(children, child, node,
+				   (unsigned long)pid)
+		if (child->pid == pid)
+			return child;
 	return NULL;
 }
 
@@ -95,15 +95,15 @@ static struct avfork_exit_signal *entry_of_current(void)
  * new parent is seen here, or SIGCHLD is stored over the signal there. The
  * parent's stores stay in order on x86 (TSO).
  */
-static void put_back(const struct avfork_exit_signal *kept)
+static void put_back(const struct avfork_child *child)
 {
 	struct task_struct *leader = current->group_leader;
 	struct task_struct *parent;
 
-	WRITE_ONCE(leader->exit_signal, kept->signal);
+	WRITE_ONCE(leader->exit_signal, child->signal);
 	smp_mb(); /* see above; the pair is tasklist_lock and TSO */
 	parent = rcu_dereference(leader->real_parent);
-	if (task_tgid(parent) != kept->parent ||
+	if (task_tgid(parent) != child->parent ||
 	    leader->parent_exec_id != READ_ONCE(parent->self_exec_id))
 		WRITE_ONCE(leader->exit_signal, SIGCHLD);
 }
@@ -111,12 +111,12 @@ static void put_back(const struct avfork_exit_signal *kept)
 static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
 		       struct linux_binprm *bprm)
 {
-	const struct avfork_exit_signal *kept;
+	const struct avfork_child *child;
 
 	rcu_read_lock();
-	kept = entry_of_current();
-	if (kept)
-		put_back(kept);
+	child = entry_of_current();
+	if (child)
+		put_back(child);
 	rcu_read_unlock();
 }
 
@@ -129,77 +129,77 @@ static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
  */
 static void before_exit(AVFORK_EXIT_PROBE_ARGS)
 {
-	struct avfork_exit_signal *kept;
+	struct avfork_child *child;
 	bool taken = false;
 
 	if (atomic_read(&current->signal->live))
 		return;
 
 	rcu_read_lock();
-	kept = entry_of_current();
-	if (kept) {
+	child = entry_of_current();
+	if (child) {
 		unsigned long flags;
 
-		put_back(kept);
-		raw_spin_lock_irqsave(&kept_lock, flags);
-		if (!hlist_unhashed(&kept->node)) {
-			hlist_del_init_rcu(&kept->node);
+		put_back(child);
+		raw_spin_lock_irqsave(&children_lock, flags);
+		if (!hlist_unhashed(&child->node)) {
+			hlist_del_init_rcu(&child->node);
 			taken = true;
 		}
-		raw_spin_unlock_irqrestore(&kept_lock, flags);
+		raw_spin_unlock_irqrestore(&children_lock, flags);
 	}
 	rcu_read_unlock();
 
 	if (taken) {
-		atomic_dec(&nr_kept);
-		call_rcu(&kept->rcu, entry_free_rcu);
+		atomic_dec(&nr_children);
+		call_rcu(&child->rcu, entry_free_rcu);
 	}
 }
 
 /**
- * avfork_exit_signal_new - make an entry for a child to be
+ * avfork_child_new - make an entry for a child to be
  * @signal: its exit signal
  *
  * Called by the parent; current must hold /dev/avfork open.
  *
  * Return: the entry, which belongs to the caller until the child has passed it
- * to avfork_exit_signal_keep(), or NULL without memory.
+ * to avfork_child_enter(), or NULL without memory.
  */
-struct avfork_exit_signal *avfork_exit_signal_new(int signal)
+struct avfork_child *avfork_child_new(int signal)
 {
-	struct avfork_exit_signal *kept;
+	struct avfork_child *child;
 
-	kept = kmalloc(sizeof(*kept), GFP_KERNEL_ACCOUNT);
-	if (!kept)
+	child = kmalloc(sizeof(*child), GFP_KERNEL_ACCOUNT);
+	if (!child)
 		return NULL;
-	kept->parent = get_pid(task_tgid(current));
-	kept->signal = signal;
+	child->parent = get_pid(task_tgid(current));
+	child->signal = signal;
 	__module_get(THIS_MODULE);
-	return kept;
+	return child;
 }
 
 /**
- * avfork_exit_signal_free - free an entry whose child was not made
- * @kept: the entry
+ * avfork_child_free - free an entry whose child was not made
+ * @child: the entry
  */
-void avfork_exit_signal_free(struct avfork_exit_signal *kept)
+void avfork_child_free(struct avfork_child *child)
 {
-	entry_free(kept);
+	entry_free(child);
 }
 
 /**
- * avfork_exit_signal_keep - remember current's exit signal for its lifetime
- * @kept: the entry that current's parent made
+ * avfork_child_enter - remember current's exit signal for its lifetime
+ * @child: the entry that current's parent made
  */
-void avfork_exit_signal_keep(struct avfork_exit_signal *kept)
+void avfork_child_enter(struct avfork_child *child)
 {
 	unsigned long flags;
 
-	kept->child = task_tgid(current);
-	atomic_inc(&nr_kept);
-	raw_spin_lock_irqsave(&kept_lock, flags);
-	hash_add_rcu(kept_signals, &kept->node, (unsigned long)kept->child);
-	raw_spin_unlock_irqrestore(&kept_lock, flags);
+	child->pid = task_tgid(current);
+	atomic_inc(&nr_children);
+	raw_spin_lock_irqsave(&children_lock, flags);
+	hash_add_rcu(children, &child->node, (unsigned long)child->pid);
+	raw_spin_unlock_irqrestore(&children_lock, flags);
 }
 
 static void match_tracepoint(struct tracepoint *tp, void *unused)
@@ -211,14 +211,14 @@ static void match_tracepoint(struct tracepoint *tp, void *unused)
 }
 
 /**
- * avfork_exit_signal_init - attach to the two tracepoints
+ * avfork_child_init - attach to the two tracepoints
  *
  * They are not exported to modules by name, but for_each_kernel_tracepoint()
  * lists them.
  *
  * Return: 0 or an errno, with the missing tracepoint named in the log.
  */
-int avfork_exit_signal_init(void)
+int avfork_child_init(void)
 {
 	int err;
 
@@ -245,11 +245,11 @@ int avfork_exit_signal_init(void)
 }
 
 /**
- * avfork_exit_signal_exit - detach
+ * avfork_child_exit - detach
  *
  * There is no entry left: each held a reference to the module.
  */
-void avfork_exit_signal_exit(void)
+void avfork_child_exit(void)
 {
 	tracepoint_probe_unregister(exit_tracepoint, before_exit, NULL);
 	tracepoint_probe_unregister(exec_tracepoint, after_exec, NULL);
