@@ -25,6 +25,7 @@
 #include "nursery.h"
 #include "symbols.h"
 #include "table.h"
+#include "trace.h"
 
 /**
  * struct avfork_birth - what a child starts with
@@ -128,7 +129,7 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	}
 
 	birth->child = NULL;
-	if (args->exit_signal != SIGCHLD) {
+	if (avfork_child_wanted(args->exit_signal)) {
 		birth->child = avfork_child_new(args->exit_signal);
 		if (!birth->child) {
 			err = -ENOMEM;
@@ -223,6 +224,8 @@ int avfork_birth_complete(void *data)
 	if (birth->child)
 		avfork_child_enter(birth->child);
 	avfork_arch_start(&birth->start);
+	if (trace_avfork_start_enabled())
+		trace_avfork_start(task_ppid_nr(current), birth->start.entry);
 	if (birth->refill && !birth->empty)
 		birth->empty = avfork_table_empty();
 	birth_end(birth);

@@ -14,6 +14,9 @@
  *   do_exit() passes on its way to exit_notify(). No exec can follow, and so a
  *   child that is killed in the middle of an exec keeps its signal as well.
  *
+ * Where avfork_release is being traced, every child has an entry: nothing else
+ * tells it from other processes when it execs or dies.
+ *
  * Each entry is put in and taken out by the child itself. It holds a reference
  * to the module: a promise that was made is kept, rmmod gets EBUSY.
  */
@@ -31,6 +34,7 @@
 
 #include "child.h"
 #include "compat.h"
+#include "trace.h"
 
 /**
  * struct avfork_child - what is remembered of one child
@@ -38,6 +42,7 @@
  * @pid:    its thread group; compared only, and only while it lives
  * @parent: the thread group that made the child; a reference
  * @signal: what @parent gets when the child dies, 0 for nothing
+ * @exec:   whether it has left the memory of @parent by an exec
  * @rcu:    frees the entry after the last lookup that may have seen it
  */
 struct avfork_child {
@@ -45,6 +50,7 @@ struct avfork_child {
 	struct pid *pid;
 	struct pid *parent;
 	int signal;
+	bool exec;
 	struct rcu_head rcu;
 };
 
@@ -108,15 +114,39 @@ static void put_back(const struct avfork_child *child)
 		WRITE_ONCE(leader->exit_signal, SIGCHLD);
 }
 
+/* Take @child out, within rcu_read_lock(). Whether nobody else did. */
+static bool forget(struct avfork_child *child)
+{
+	unsigned long flags;
+	bool taken;
+
+	raw_spin_lock_irqsave(&children_lock, flags);
+	taken = !hlist_unhashed(&child->node);
+	hlist_del_init_rcu(&child->node);
+	raw_spin_unlock_irqrestore(&children_lock, flags);
+	if (taken) {
+		atomic_dec(&nr_children);
+		call_rcu(&child->rcu, entry_free_rcu);
+	}
+	return taken;
+}
+
+/* The thread that execs is the only one left. */
 static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
 		       struct linux_binprm *bprm)
 {
-	const struct avfork_child *child;
+	struct avfork_child *child;
 
 	rcu_read_lock();
 	child = entry_of_current();
-	if (child)
+	if (child) {
 		put_back(child);
+		if (!child->exec)
+			trace_avfork_release(true);
+		child->exec = true;
+		if (child->signal == SIGCHLD)
+			forget(child);
+	}
 	rcu_read_unlock();
 }
 
@@ -130,7 +160,6 @@ static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
 static void before_exit(AVFORK_EXIT_PROBE_ARGS)
 {
 	struct avfork_child *child;
-	bool taken = false;
 
 	if (atomic_read(&current->signal->live))
 		return;
@@ -138,22 +167,22 @@ static void before_exit(AVFORK_EXIT_PROBE_ARGS)
 	rcu_read_lock();
 	child = entry_of_current();
 	if (child) {
-		unsigned long flags;
-
 		put_back(child);
-		raw_spin_lock_irqsave(&children_lock, flags);
-		if (!hlist_unhashed(&child->node)) {
-			hlist_del_init_rcu(&child->node);
-			taken = true;
-		}
-		raw_spin_unlock_irqrestore(&children_lock, flags);
+		if (forget(child) && !child->exec)
+			trace_avfork_release(false);
 	}
 	rcu_read_unlock();
+}
 
-	if (taken) {
-		atomic_dec(&nr_children);
-		call_rcu(&child->rcu, entry_free_rcu);
-	}
+/**
+ * avfork_child_wanted - whether a child is to be remembered
+ * @signal: its exit signal
+ *
+ * Return: true if it needs an entry.
+ */
+bool avfork_child_wanted(int signal)
+{
+	return signal != SIGCHLD || trace_avfork_release_enabled();
 }
 
 /**
@@ -174,6 +203,7 @@ struct avfork_child *avfork_child_new(int signal)
 		return NULL;
 	child->parent = get_pid(task_tgid(current));
 	child->signal = signal;
+	child->exec = false;
 	__module_get(THIS_MODULE);
 	return child;
 }
@@ -188,7 +218,7 @@ void avfork_child_free(struct avfork_child *child)
 }
 
 /**
- * avfork_child_enter - remember current's exit signal for its lifetime
+ * avfork_child_enter - remember current
  * @child: the entry that current's parent made
  */
 void avfork_child_enter(struct avfork_child *child)

@@ -13,6 +13,7 @@
  *   table.c        the child's descriptor table, built from its grants
  *   child.c        what is remembered of a child while it lives
  *   symbols.c      the functions that the kernel does not export
+ *   trace.h        the tracepoints
  *   arch/          the child's registers, one file an architecture
  *   compat.h       the differences between kernels, found from their headers
  *
@@ -36,16 +37,18 @@ module_param(allow_seccomp, bool, 0644);
 MODULE_PARM_DESC(allow_seccomp,
 		 "let processes under seccomp spawn, even where their filter forbids clone (default: no)");
 
-static int spawned_get(char *buffer, const struct kernel_param *kp)
+static int count_get(char *buffer, const struct kernel_param *kp)
 {
-	return sysfs_emit(buffer, "%lu\n", avfork_spawned());
+	return sysfs_emit(buffer, "%lu\n", avfork_count((uintptr_t)kp->arg));
 }
 
-static const struct kernel_param_ops spawned_ops = {
-	.get = spawned_get,
+static const struct kernel_param_ops count_ops = {
+	.get = count_get,
 };
-module_param_cb(spawned, &spawned_ops, NULL, 0444);
-MODULE_PARM_DESC(spawned, "how many children were made, to be read");
+module_param_cb(spawned, &count_ops, (void *)AVFORK_SPAWNED, 0444);
+MODULE_PARM_DESC(spawned, "how many calls made a child, to be read");
+module_param_cb(failed, &count_ops, (void *)AVFORK_FAILED, 0444);
+MODULE_PARM_DESC(failed, "how many calls made none, to be read");
 
 static long ioctl_spawn(struct avfork_nursery *nursery,
 			const void __user *arg, size_t size)

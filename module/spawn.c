@@ -5,28 +5,30 @@
 #include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 
 #include "birth.h"
 #include "spawn.h"
 #include "symbols.h"
+#include "trace.h"
 
-/* How many children were made on each CPU. */
-static DEFINE_PER_CPU(unsigned long, nr_spawned);
+static DEFINE_PER_CPU(unsigned long [AVFORK_NR_COUNTS], counts);
 
 /**
- * avfork_spawned - count children
+ * avfork_count - read a counter
+ * @count: which
  *
- * Return: how many there have been since the module was loaded.
+ * Return: its value since the module was loaded, of all CPUs.
  */
-unsigned long avfork_spawned(void)
+unsigned long avfork_count(enum avfork_count count)
 {
 	unsigned long sum = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		sum += per_cpu(nr_spawned, cpu);
+		sum += per_cpu(counts, cpu)[count];
 	return sum;
 }
 
@@ -61,16 +63,8 @@ static int check_args(const struct avfork_args *args)
 	return 0;
 }
 
-/**
- * avfork_spawn - make a child
- * @nursery: of the open file that it is asked of
- * @args:    how it starts; unchecked
- *
- * Return: the child's pid as the caller's namespace has it, or an errno:
- * check_args()'s, avfork_birth_new()'s or kernel_clone()'s.
- */
-long avfork_spawn(struct avfork_nursery *nursery,
-		  const struct avfork_args *args)
+static long make_child(struct avfork_nursery *nursery,
+		       const struct avfork_args *args)
 {
 	struct kernel_clone_args clone = {
 		/*
@@ -120,7 +114,25 @@ long avfork_spawn(struct avfork_nursery *nursery,
 	pid = static_call(avfork_kernel_clone)(&clone);
 	if (pid < 0)
 		avfork_birth_abort(birth);
-	else
-		this_cpu_inc(nr_spawned);
+	return pid;
+}
+
+/**
+ * avfork_spawn - make a child
+ * @nursery: of the open file that it is asked of
+ * @args:    how it starts; unchecked
+ *
+ * Return: the child's pid as the caller's namespace has it, or an errno:
+ * check_args()'s, avfork_birth_new()'s or kernel_clone()'s.
+ */
+long avfork_spawn(struct avfork_nursery *nursery,
+		  const struct avfork_args *args)
+{
+	u64 start = trace_avfork_spawn_enabled() ? local_clock() : 0;
+	long pid = make_child(nursery, args);
+
+	this_cpu_inc(counts[pid < 0 ? AVFORK_FAILED : AVFORK_SPAWNED]);
+	/* It may have been turned on meanwhile: then the time is not known. */
+	trace_avfork_spawn(args, pid, start ? local_clock() - start : 0);
 	return pid;
 }

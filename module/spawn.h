@@ -17,6 +17,9 @@ struct avfork_nursery;
 
 long avfork_spawn(struct avfork_nursery *nursery,
 		  const struct avfork_args *args);
-unsigned long avfork_spawned(void);
+/* Calls that made a child, and calls that did not. */
+enum avfork_count { AVFORK_SPAWNED, AVFORK_FAILED, AVFORK_NR_COUNTS };
+
+unsigned long avfork_count(enum avfork_count count);
 
 #endif
