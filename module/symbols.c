@@ -50,10 +50,15 @@ static void *find_function(const char *name)
 /**
  * avfork_symbols_bind - find every function and bind its static call
  *
- * Return: 0, or -ENOENT with the missing function named in the log.
+ * Return: 0, -EOPNOTSUPP without kprobes, or -ENOENT; with what is missing
+ * named in the log.
  */
 int avfork_symbols_bind(void)
 {
+	if (!IS_ENABLED(CONFIG_KPROBES)) {
+		pr_err("this kernel has no CONFIG_KPROBES\n");
+		return -EOPNOTSUPP;
+	}
 	if (!bind(kernel_clone) || !bind(dup_fd) || !bind(put_files_struct))
 		return -ENOENT;
 	return 0;
