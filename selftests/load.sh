@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# insmod where something that the module needs is missing: it is refused, one
+# line in the log names that, and nothing stays behind. Leaves the module loaded.
+#
+# The kernel is as it is: the module is changed to look for another name. Its
+# file is $AVFORK_KO, or what modinfo finds.
+PATH=$PATH:/usr/sbin:/sbin
+
+. "$(dirname "$0")/tap.sh"
+
+ko=${AVFORK_KO:-$(modinfo -n avfork 2>/dev/null)}
+[ "$(id -u)" = 0 ] || skip "only root loads modules"
+[ -r "$ko" ] || skip "the module's file is not known (set AVFORK_KO)"
+case $ko in
+*.ko) ;;
+*) skip "$ko is compressed" ;;
+esac
+command -v perl >/dev/null || skip "no perl"
+
+loaded()
+{
+	[ -e /sys/module/avfork ]
+}
+
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"; loaded || insmod "$ko"' EXIT
+# Once before, so that the kernel has said what it says of such a module.
+loaded || insmod "$ko" || skip "$ko cannot be loaded"
+rmmod avfork || skip "the module is in use"
+
+# Make $dir/avfork.ko, which has NEW, as long, where the module has one OLD.
+rename_in_module()	# OLD NEW
+{
+	perl -0777 -pe 's/\0'"$1"'\0/\0'"$2"'\0/ == 1 or die "no '"$1"'\n"' \
+		"$ko" >"$dir/avfork.ko"
+}
+
+# Those lines of the log that the module wrote since LINE was written there.
+log_since()	# LINE
+{
+	dmesg | sed -n "/$1/,\$s/.*\(avfork: .*\)/\1/p"
+}
+
+echo "TAP version 13"
+echo "1..6"
+
+without()	# OLD NEW LINE
+{
+	rename_in_module "$1" "$2" || return
+	echo "load.sh: no $2" >/dev/kmsg
+	! insmod "$dir/avfork.ko" 2>"$dir/err" || { rmmod avfork; return 1; }
+	log_since "load.sh: no $2" >"$dir/log"
+	sed 's/^/# /' "$dir/err" "$dir/log"
+	[ "$(cat "$dir/log")" = "avfork: this kernel has no $3" ] &&
+		grep -qi "unknown symbol" "$dir/err" &&
+		! loaded && [ ! -e /dev/avfork ]
+}
+
+for function in kernel_clone dup_fd put_files_struct; do
+	missing=${function%?}0
+	without $function $missing "usable $missing() (error -2)"
+	result $? "without $function() the module is refused, and says why"
+done
+for tracepoint in sched_process_exec sched_process_exit; do
+	without $tracepoint ${tracepoint%?}0 "tracepoint $tracepoint"
+	result $? "without $tracepoint the module is refused, and says why"
+done
+
+control()
+{
+	rename_in_module kernel_clone kernel_clone && insmod "$dir/avfork.ko" &&
+		[ -c /dev/avfork ]
+}
+control
+result $? "with all of them it is loaded"
+exit $failed
