@@ -9,7 +9,18 @@ KERNEL ?= stock
 kernels := $(notdir $(filter-out %.config,$(wildcard qemu/kernels/*)))
 
 build := $(CURDIR)/build
+# A kernel that is not in qemu/kernels is known by its KDIR alone. From the
+# environment that would be for something else.
+ifeq ($(origin KDIR),command line)
+release := $(shell sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' \
+		$(KDIR)/include/generated/utsrelease.h)
+kbuild_dir := $(build)/$(or $(release),$(error no modules are built in $(KDIR)))
+kernel := FORCE
+else
 kbuild_dir := $(build)/$(KERNEL)
+KDIR = $(kbuild_dir)/kernel/kdir
+kernel := $(kbuild_dir)/kernel/version
+endif
 lib := $(build)/lib
 linux := $(build)/linux
 selftests := $(linux)/tools/testing/selftests/avfork
@@ -22,12 +33,15 @@ help:
 	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; markup of the manual'
 	@echo 'make check-sanitized  the tests that need no module, with ASan and UBSan'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
+	@echo 'make modules_install  the module, to $$INSTALL_MOD_PATH/lib/modules'
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
 	@echo 'make install    the library, its headers, its manual pages: to $$DESTDIR$$prefix'
 	@echo 'make uninstall  remove just that'
 	@echo 'make clean      remove build/'
 	@echo
 	@echo 'KERNEL=NAME     for which kernel, of: $(kernels) ($(KERNEL))'
+	@echo 'KDIR=FOLDER     for which other kernel, by where its modules are built:'
+	@echo '                make module KDIR=/lib/modules/$$(uname -r)/build'
 	@echo
 	@echo 'qemu/vm -- COMMAND runs any command next to the module; see qemu/vm --help.'
 
@@ -45,14 +59,22 @@ module: $(kbuild_dir)/avfork.ko
 
 module_sources := Kbuild $(shell find module uapi -type f)
 
-$(kbuild_dir)/avfork.ko: $(module_sources) $(kbuild_dir)/kernel/version
+$(kbuild_dir)/avfork.ko: $(module_sources) $(kernel)
+	@mkdir -p $(kbuild_dir)
 	cp -rp Kbuild module uapi $(kbuild_dir)
-	$(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(kbuild_dir) modules
+	$(MAKE) -C $(KDIR) M=$(kbuild_dir) modules
 	@touch $@
 
 $(kbuild_dir)/kernel/version: FORCE
 	@mkdir -p $(kbuild_dir)
 	@dir=$$(qemu/kernel $(KERNEL)) && ln -sfn "$$dir" $(kbuild_dir)/kernel
+
+# As kbuild's, it builds nothing: root may run it on what a user has built. But
+# without a module that would succeed.
+modules_install:
+	@[ -e $(kbuild_dir)/avfork.ko ] || { echo 'first: make module'; false; }
+	$(MAKE) -C $(KDIR) M=$(kbuild_dir) \
+		INSTALL_MOD_PATH='$(or $(INSTALL_MOD_PATH),$(DESTDIR))' $@
 
 lib: setup
 	@$(MAKE) -s -C userspace O=$(lib) all
@@ -214,5 +236,5 @@ clean:
 
 FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
-.PHONY: bench demo clean FORCE
+.PHONY: bench demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-manual check-sanitized
