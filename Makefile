@@ -30,7 +30,7 @@ help:
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
 	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
 	@echo 'make bench      what a caller pays, in instructions'
-	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; markup of the manual'
+	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual; DKMS'
 	@echo 'make check-sanitized  the tests that need no module, with ASan and UBSan'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
 	@echo 'make modules_install  the module, to $$INSTALL_MOD_PATH/lib/modules'
@@ -170,7 +170,7 @@ $(build)/demo $(build)/caller: $(lib)/libavfork.a
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
 
 # Each of these finds what the others miss; none may find anything.
-check: check-module check-style check-lib check-manual
+check: check-module check-style check-lib check-manual check-packaging
 
 check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
@@ -231,10 +231,14 @@ check-sanitized: selftests
 check-manual: setup
 	mandoc -T lint -W warning Documentation/man/*
 
+check-packaging:
+	packaging/check $(KERNEL)
+
 clean:
 	rm -rf $(build)
 
 FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
 .PHONY: bench demo clean modules_install FORCE
-.PHONY: check check-module check-style check-lib check-manual check-sanitized
+.PHONY: check check-module check-style check-lib check-manual check-packaging
+.PHONY: check-sanitized
