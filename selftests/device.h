@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/futex.h>
 #include <linux/limits.h>
 #include <linux/membarrier.h>
@@ -238,6 +239,16 @@ static inline int child_has_execed(int control)
 static inline int child_shall_exit(int control, int status)
 {
 	return write(control, &status, sizeof(status)) == sizeof(status);
+}
+
+#define NOBODY	65534
+
+/* For root: be somebody without any privilege. Return: 0 or -1 */
+static inline int become_nobody(void)
+{
+	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY))
+		return -1;
+	return setresuid(NOBODY, NOBODY, NOBODY);
 }
 
 /* As far as the hard limit allows. */

@@ -16,7 +16,6 @@
 #define UNTOUCHED	0x5eed5eed
 #define REFCNT		"/sys/module/avfork/refcnt"
 #define ALLOW_SECCOMP	"/sys/module/avfork/parameters/allow_seccomp"
-#define NOBODY		65534
 #define PAGE		4096UL
 
 /* Outside user space however many levels of page tables there are. */
@@ -336,12 +335,6 @@ TEST_F(caller, cgroup_has_inner_controllers)
 	EXPECT_EQ(0, rmdir(path));
 }
 
-static void become_nobody(struct __test_metadata *_metadata)
-{
-	ASSERT_EQ(0, setresgid(NOBODY, NOBODY, NOBODY));
-	ASSERT_EQ(0, setresuid(NOBODY, NOBODY, NOBODY));
-}
-
 TEST_F(caller, cgroup_of_somebody_else)
 {
 	char path[64];
@@ -354,7 +347,8 @@ TEST_F(caller, cgroup_of_somebody_else)
 	/* In a process of its own: the cgroup is to be removed after it. */
 	pid = fork();
 	if (!pid) {
-		become_nobody(_metadata);
+		if (become_nobody())
+			_exit(1);
 		_exit(-call_into_cgroup(&self->call, cgroup));
 	}
 	EXPECT_EQ(pid, waitpid(pid, &status, 0));
@@ -372,7 +366,7 @@ TEST_F(caller, over_rlimit_nproc)
 	ASSERT_EQ(0, getrlimit(RLIMIT_NPROC, &limit));
 	one = limit;
 	one.rlim_cur = 1;
-	become_nobody(_metadata);
+	ASSERT_EQ(0, become_nobody());
 	ASSERT_EQ(0, setrlimit(RLIMIT_NPROC, &one));
 	EXPECT_EQ(-EAGAIN, call_make(&self->call));
 	ASSERT_EQ(0, setrlimit(RLIMIT_NPROC, &limit));
@@ -387,7 +381,7 @@ TEST_F(caller, namespace_without_privilege)
 	size_t i;
 
 	if (!geteuid())
-		become_nobody(_metadata);
+		ASSERT_EQ(0, become_nobody());
 	for (i = 0; i < ARRAY_SIZE(namespaces); i++) {
 		self->call.child.args.namespaces = namespaces[i];
 		EXPECT_EQ(-EPERM, call_make(&self->call)) {
