@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/io.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sendfile.h>
@@ -696,6 +697,58 @@ TEST_F(security, flags_of_the_caller)
 	ASSERT_LT(0, child->pid);
 	EXPECT_EQ(EXITED(0), child_reap(child));
 	EXPECT_EQ(FLAGS_ALWAYS, flags);
+}
+
+/* Something that listens nowhere and does nothing when read. */
+#define PORT 0x80
+
+static int child_reads_port(void *unused)
+{
+	inb(PORT);
+	return 0;
+}
+
+static int child_asks_for_ports(void *unused)
+{
+	long ret = sys(SYS_iopl, 3);
+
+	if (ret)
+		return -ret;
+	inb(PORT);
+	return 0;
+}
+
+static int status_of(struct child *child, enum way way, int device,
+		     int (*run)(void *))
+{
+	child_init(child, run, NULL);
+	child_make(way, device, child);
+	return child_reap(child);
+}
+
+/* A child has none, however its parent came by them, and may ask for its own. */
+TEST_F(security, io_ports)
+{
+	const struct rlimit no_core = { 0 };
+	struct child *child = &self->child;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	if (ioperm(PORT, 1, 1))
+		SKIP(return, "no I/O ports for us");
+	EXPECT_EQ(EXITED(0), status_of(child, BY_CLONE, 0, child_reads_port));
+	EXPECT_EQ(SIGSEGV, status_of(child, BY_DEVICE, self->device,
+				     child_reads_port));
+	EXPECT_EQ(EXITED(0), status_of(child, BY_DEVICE, self->device,
+				       child_asks_for_ports));
+	ASSERT_EQ(0, ioperm(PORT, 1, 0));
+	ASSERT_EQ(0, iopl(3));
+	EXPECT_EQ(EXITED(0), status_of(child, BY_CLONE, 0, child_reads_port));
+	EXPECT_EQ(SIGSEGV, status_of(child, BY_DEVICE, self->device,
+				     child_reads_port));
+	EXPECT_EQ(EXITED(0), status_of(child, BY_DEVICE, self->device,
+				       child_asks_for_ports));
+	/* Nor has any of this changed what we have. */
+	inb(PORT);
 }
 
 /**

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
 #include <linux/string.h>
+#include <linux/thread_info.h>
 
 #include <asm/fsgsbase.h>
 #include <asm/processor.h>
@@ -45,4 +46,12 @@ void avfork_arch_start(const struct avfork_start *start)
 	x86_fsbase_write_cpu(start->tls);
 	thread->fsbase = start->tls;
 	preempt_enable();
+
+	/*
+	 * No I/O ports. copy_thread() leaves a child that has a function without
+	 * its parent's bitmap, but with iopl(2)'s level and, on some kernels,
+	 * with the flag that has the bitmap looked into. It would be NULL.
+	 */
+	clear_thread_flag(TIF_IO_BITMAP);
+	thread->iopl_emul = 0;
 }
