@@ -23,13 +23,16 @@ kernel := $(kbuild_dir)/kernel/version
 endif
 lib := $(build)/lib
 linux := $(build)/linux
+bench := $(build)/bench/bench
 selftests := $(linux)/tools/testing/selftests/avfork
 
 help:
 	@echo 'make demo       install what is missing, run the demonstration in a VM'
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
 	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
-	@echo 'make bench      what a caller pays, in instructions'
+	@echo 'make bench      what each way to make a child costs, in instructions'
+	@echo 'make bench-targets  only what is aimed at, in two minutes'
+	@echo 'make bench-record   have "make test" compare with what it costs now'
 	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual; DKMS'
 	@echo 'make check-sanitized  the tests that need no module, with ASan and UBSan'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
@@ -113,7 +116,7 @@ $(lib)/libavfork.a: lib ;
 
 selftests: $(selftests)/.built
 
-test: module selftests $(build)/caller
+test: module selftests $(bench)
 	@qemu/tally $(MAKE) --no-print-directory run-tests
 
 # What is the same on every backend. Two of them need no module, and so no VM.
@@ -140,7 +143,7 @@ run-tests:
 	unset AVFORK_BACKEND; \
 	[ $(KERNEL) = debug ] || \
 	qemu/vm --kernel $(KERNEL) --icount -- \
-		qemu/kselftest $(linux) $(build)/caller || status=1; \
+		qemu/kselftest $(linux) userspace/bench/regression || status=1; \
 	exit $$status
 
 # The table has what "make test" said of each, passed or failed. A kernel that
@@ -157,17 +160,37 @@ test-all:
 	qemu/report $(build) $(kernels) >Documentation/kernels.rst; \
 	exit $$status
 
-bench: module $(build)/caller
-	@qemu/vm --kernel $(KERNEL) --icount -- $(build)/caller
-
 demo: module $(build)/demo
 	@qemu/vm --kernel $(KERNEL) -- $(build)/demo
 
-$(build)/demo: userspace/demo/demo.c
-$(build)/caller: userspace/bench/caller.c
-$(build)/demo $(build)/caller: $(lib)/libavfork.a
+$(build)/demo: userspace/demo/demo.c $(lib)/libavfork.a
 	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
+
+bench: bench-targets
+
+# Only what the targets are about: in two minutes.
+bench-targets: module $(bench)
+	@userspace/bench/run targets $(KERNEL)
+
+# What userspace/bench/regression compares with from then on.
+bench-record: module $(bench)
+	@qemu/vm --kernel $(KERNEL) --icount -- userspace/bench/regression record \
+		>$(build)/bench/expected
+	@cp $(build)/bench/expected userspace/bench/expected/$(KERNEL)
+
+# What is measured, with copies of the library: one for each backend.
+$(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
+	@mkdir -p $(@D)
+	for backend in kernel clone taskq; do \
+		cp $(lib)/libavfork.so.0 $(@D)/libavfork-$$backend.so || exit; \
+	done
+	cp $(lib)/libavfork-preload.so $(@D)
+	$(CC) -Os -static -nostdlib -Wl,--build-id=none -o $(@D)/nothing \
+		userspace/bench/nothing.c
+	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
+		-Iuserspace/include -Iuapi -o $@ \
+		$(filter-out %/nothing.c,$(filter %.c,$^))
 
 # Each of these finds what the others miss; none may find anything.
 check: check-module check-style check-lib check-manual check-packaging
@@ -239,6 +262,6 @@ clean:
 
 FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
-.PHONY: bench demo clean modules_install FORCE
+.PHONY: bench bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-manual check-packaging
 .PHONY: check-sanitized

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is measured, one a file, and how it is reported.
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+
+#include "method.h"
+#include "parent.h"
+#include "sample.h"
+
+/**
+ * struct bench - one run for one parent
+ * @exact:   for the clock that counts instructions
+ * @seconds: how long a method may take, about
+ * @methods: that are measured
+ * @nr:      how many these are
+ * @parent:  who calls
+ */
+struct bench {
+	bool exact;
+	double seconds;
+	const struct method **methods;
+	int nr;
+	struct parent parent;
+};
+
+/* Print one line of results. */
+void bench_result(const struct bench *bench, const char *quantity,
+		  const struct method *method, struct samples *samples);
+
+/* What a child costs: "caller", until the call returns, and "spawn", in all. */
+void cost(const struct bench *bench);
+
+#endif

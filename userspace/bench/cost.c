@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What a child costs: its caller, until the call returns, and in all, until it
+ * has exec'd, exited and been reaped. Both are taken from the same children.
+ *
+ * In exact mode, on one CPU, the caller is in a real-time class that its
+ * children do not inherit: no child runs before its caller waits, in the call
+ * itself or for the child's end, and then all that the child does is counted
+ * before the caller goes on. So what a caller pays has no part of the child in
+ * it, unless the call waits for the child; and the whole has each part once.
+ *
+ * Otherwise callers and children are scheduled as programs are, and the methods
+ * take turns.
+ */
+#include <err.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bench.h"
+
+#define ROUNDS		5	/* that the methods take turns in */
+#define WARM_UP		8	/* children before each round, if these are fast */
+#define SAMPLES		100
+
+/* Enter or leave a class that no other task here preempts. */
+static void set_undisturbed(bool undisturbed)
+{
+	const struct sched_param param = { .sched_priority = undisturbed };
+
+	if (sched_setscheduler(0, undisturbed ? SCHED_FIFO | SCHED_RESET_ON_FORK
+					      : SCHED_OTHER, &param))
+		err(1, "sched_setscheduler (this needs root)");
+}
+
+/* One child. How long it took, in all. */
+static double take(const struct method *method, struct samples *caller,
+		   struct samples *spawn)
+{
+	double start = sample_clock(), returned, end;
+	long child = method->call(method);
+
+	returned = sample_clock();
+	if (child == -1)
+		err(1, "%s", method->name);
+	if (method->reap(child))
+		errx(1, "%s: the child failed", method->name);
+	end = sample_clock();
+	sample_add(caller, returned - start);
+	sample_add(spawn, end - start);
+	return end - start;
+}
+
+/* As many as there is time for, three at least. */
+static void take_many(const struct method *method, double seconds,
+		      struct samples *caller, struct samples *spawn, int max)
+{
+	struct samples none = { 0 };
+	double took = take(method, &none, &none);
+	double affordable = seconds * 1e9 / took;
+	int i, count = affordable < max ? affordable : max;
+
+	for (i = 1; i < WARM_UP && i < count / 2; i++)
+		take(method, &none, &none);
+	for (i = 0; i < count || i < 1; i++)
+		take(method, caller, spawn);
+}
+
+void cost(const struct bench *bench)
+{
+	struct samples *caller = calloc(bench->nr, sizeof(*caller));
+	struct samples *spawn = calloc(bench->nr, sizeof(*spawn));
+	int rounds = bench->exact ? 1 : ROUNDS, round, i;
+
+	if (!caller || !spawn)
+		err(1, "calloc");
+	for (round = 0; round < rounds; round++) {
+		for (i = 0; i < bench->nr; i++) {
+			if (bench->exact)
+				set_undisturbed(true);
+			take_many(bench->methods[i], bench->seconds / rounds,
+				  &caller[i], &spawn[i], SAMPLES / rounds);
+			if (bench->exact)
+				set_undisturbed(false);
+		}
+	}
+	for (i = 0; i < bench->nr; i++) {
+		bench_result(bench, "caller", bench->methods[i], &caller[i]);
+		bench_result(bench, "spawn", bench->methods[i], &spawn[i]);
+	}
+	free(caller);
+	free(spawn);
+}

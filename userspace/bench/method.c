@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <dlfcn.h>
+#include <err.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <avfork.h>
+
+#include "method.h"
+#include "program.h"
+
+#define STACK_SIZE	(64 * 1024)
+
+/**
+ * struct library - a copy of libavfork, or of its preload
+ *
+ * A process chooses its backend once. With a copy of the library for each they
+ * are found in one process all the same, and their figures in one run.
+ *
+ * @file:        a file of its own, for the dynamic linker to take it as another
+ * @backend:     the one that it is forced to
+ * @handle:      the dynamic linker's
+ * @avfork_with: its function, where it has it, as those that follow
+ * @avfork_exec: likewise
+ * @posix_spawn: likewise
+ */
+struct library {
+	const char *file;
+	const char *backend;
+	void *handle;
+	__typeof__(avfork_with) *avfork_with;
+	__typeof__(avfork_exec) *avfork_exec;
+	__typeof__(posix_spawn) *posix_spawn;
+};
+
+#define LIBRARY(name, of)	\
+	{ .file = "libavfork-" name ".so", .backend = (of) }
+
+static struct library lib_kernel = LIBRARY("kernel", "kernel");
+static struct library lib_clone = LIBRARY("clone", "clone");
+static struct library lib_taskq = LIBRARY("taskq", "taskq");
+static struct library lib_preload = LIBRARY("preload", "kernel");
+
+void (*method_before_exec)(void);
+
+static void __attribute__((noreturn)) child(void)
+{
+	if (method_before_exec)
+		method_before_exec();
+	syscall(SYS_execve, program_argv[0], program_argv, program_envp);
+	syscall(SYS_exit_group, 127);
+	__builtin_unreachable();
+}
+
+static int start_routine(void *arg)
+{
+	(void)arg;
+	child();
+}
+
+static int reap_pid(long pid)
+{
+	int status;
+
+	return waitpid(pid, &status, __WALL) == pid && !status ? 0 : -1;
+}
+
+static long call_fork(const struct method *method)
+{
+	pid_t pid = fork();
+
+	(void)method;
+	if (!pid)
+		child();
+	return pid;
+}
+
+static long call_vfork(const struct method *method)
+{
+	pid_t pid = vfork();
+
+	(void)method;
+	if (!pid)
+		child();
+	return pid;
+}
+
+static long call_clone(const struct method *method)
+{
+	/* Warm as of the last child, as what other methods use is. */
+	static _Thread_local char *stack;
+
+	if (!stack)
+		stack = malloc(STACK_SIZE);
+	if (!stack)
+		return -1;
+	return clone(start_routine, stack + STACK_SIZE, method->flags, NULL);
+}
+
+static long call_posix_spawn(const struct method *method)
+{
+	__typeof__(posix_spawn) *spawn = posix_spawn;
+	pid_t pid;
+
+	if (method->library)
+		spawn = method->library->posix_spawn;
+	return spawn(&pid, program_argv[0], NULL, NULL, program_argv,
+		     program_envp) ? -1 : pid;
+}
+
+static long call_avfork(const struct method *method)
+{
+	static const struct avfork_fd fds[] = {
+		{ .parent_fd = 0, .child_fd = 0 },
+		{ .parent_fd = 1, .child_fd = 1 },
+		{ .parent_fd = 2, .child_fd = 2 },
+	};
+	const struct avfork_opts opts = {
+		.size = sizeof(opts),
+		.fds = fds,
+		.nr_fds = method->grants,
+	};
+
+	return method->library->avfork_with(&opts, start_routine, NULL);
+}
+
+static long call_avfork_exec(const struct method *method)
+{
+	const struct avfork_opts opts = {
+		.size = sizeof(opts),
+		.flags = AVFORK_STDIO,
+	};
+
+	return method->library->avfork_exec(&opts, program_argv[0],
+					    program_argv, program_envp);
+}
+
+static void *thread_routine(void *arg)
+{
+	return arg;
+}
+
+static long call_pthread_create(const struct method *method)
+{
+	pthread_t thread;
+
+	(void)method;
+	return pthread_create(&thread, NULL, thread_routine, NULL) ? -1 :
+	       (long)thread;
+}
+
+static int reap_thread(long thread)
+{
+	return pthread_join(thread, NULL) ? -1 : 0;
+}
+
+/* The shell becomes the program. */
+static const char *command(void)
+{
+	static char line[128];
+
+	if (!*line)
+		snprintf(line, sizeof(line), "exec %s", program_argv[0]);
+	return line;
+}
+
+static long call_popen(const struct method *method)
+{
+	FILE *stream = popen(command(), "r");
+
+	(void)method;
+	return stream ? (long)stream : -1;
+}
+
+static int reap_popen(long stream)
+{
+	return pclose((FILE *)stream);
+}
+
+static long call_system(const struct method *method)
+{
+	(void)method;
+	return system(command()) ? -1 : 0;
+}
+
+static int reap_none(long none)
+{
+	(void)none;
+	return 0;
+}
+
+#define METHOD(name, call, reap, ...) { #name, call, reap, __VA_ARGS__ }
+
+const struct method methods[] = {
+	METHOD(fork, call_fork, reap_pid, .runs = true),
+	METHOD(vfork, call_vfork, reap_pid, .runs = false),
+	METHOD(posix_spawn, call_posix_spawn, reap_pid, .runs = false),
+	METHOD(popen, call_popen, reap_popen, .runs = false),
+	METHOD(system, call_system, reap_none, .runs = false),
+	METHOD(clone_vm, call_clone, reap_pid, .runs = true,
+	       .flags = CLONE_VM | SIGCHLD),
+	METHOD(clone_vm_files, call_clone, reap_pid, .runs = true,
+	       .flags = CLONE_VM | CLONE_FILES | SIGCHLD),
+	METHOD(pthread_create, call_pthread_create, reap_thread, .runs = false),
+	METHOD(avfork, call_avfork, reap_pid, .runs = true,
+	       .library = &lib_kernel, .grants = 3),
+	METHOD(avfork_bare, call_avfork, reap_pid, .runs = true,
+	       .library = &lib_kernel),
+	METHOD(avfork_exec, call_avfork_exec, reap_pid, .runs = false,
+	       .library = &lib_kernel),
+	METHOD(avfork_clone, call_avfork, reap_pid, .runs = true,
+	       .library = &lib_clone, .grants = 3),
+	METHOD(avfork_taskq, call_avfork, reap_pid, .runs = true,
+	       .library = &lib_taskq, .grants = 3),
+	METHOD(preload, call_posix_spawn, reap_pid, .runs = false,
+	       .library = &lib_preload),
+};
+
+const int nr_methods = sizeof(methods) / sizeof(*methods);
+
+const struct method *method_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < nr_methods; i++) {
+		if (!strcmp(methods[i].name, name))
+			return &methods[i];
+	}
+	errx(1, "no method is named %s", name);
+}
+
+static void *find(const struct library *library, const char *name)
+{
+	return dlsym(library->handle, name);
+}
+
+void method_load(const struct method *method)
+{
+	struct library *library = method->library;
+	long handle;
+
+	if (library && !library->handle) {
+		library->handle = dlopen(program_sibling(library->file),
+					 RTLD_NOW | RTLD_LOCAL);
+		if (!library->handle)
+			errx(1, "%s", dlerror());
+		library->avfork_with = find(library, "avfork_with");
+		library->avfork_exec = find(library, "avfork_exec");
+		library->posix_spawn = find(library, "posix_spawn");
+		setenv("AVFORK_BACKEND", library->backend, true);
+	}
+	/* The first child has the backend chosen, and its device opened. */
+	handle = method->call(method);
+	if (handle == -1 || method->reap(handle))
+		errx(1, "%s does not work here", method->name);
+	unsetenv("AVFORK_BACKEND");
+}

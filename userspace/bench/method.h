@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ways to make a child.
+ */
+#ifndef METHOD_H
+#define METHOD_H
+
+#include <stdbool.h>
+
+struct library;
+
+/**
+ * struct method - a way to make a child
+ * @name:    in the results
+ * @call:    what the calling thread pays for: make a child that execs the
+ *           program nothing. What reap() is to be told of it, or -1
+ * @reap:    wait until the child is gone: 0, or -1 where it has not ended well
+ * @runs:    the child runs code of ours, and the caller goes on meanwhile
+ * @flags:   of clone(2)
+ * @library: which copy of libavfork
+ * @grants:  how many descriptors the child is granted
+ */
+struct method {
+	const char *name;
+	long (*call)(const struct method *method);
+	int (*reap)(long child);
+	bool runs;
+	int flags;
+	struct library *library;
+	int grants;
+};
+
+extern const struct method methods[];
+extern const int nr_methods;
+
+/* The method of that name, or the program ends. */
+const struct method *method_find(const char *name);
+
+/* Load what @method needs. For the main thread, before all else. */
+void method_load(const struct method *method);
+
+/*
+ * What children of a method that "runs" do before their exec, where it is not
+ * NULL. They may have their caller's thread-local storage: system calls only.
+ */
+extern void (*method_before_exec)(void);
+
+#endif
