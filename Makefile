@@ -30,7 +30,7 @@ help:
 	@echo 'make demo       install what is missing, run the demonstration in a VM'
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
 	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
-	@echo 'make bench      what each way to make a child costs, in instructions'
+	@echo 'make bench      what each way to make a child costs: Documentation/bench; half an hour'
 	@echo 'make bench-targets  only what is aimed at, in two minutes'
 	@echo 'make bench-record   have "make test" compare with what it costs now'
 	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual; DKMS'
@@ -167,7 +167,8 @@ $(build)/demo: userspace/demo/demo.c $(lib)/libavfork.a
 	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
 
-bench: bench-targets
+bench: module $(bench)
+	@userspace/bench/run all $(KERNEL)
 
 # Only what the targets are about: in two minutes.
 bench-targets: module $(bench)
@@ -190,7 +191,7 @@ $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 		userspace/bench/nothing.c
 	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
 		-Iuserspace/include -Iuapi -o $@ \
-		$(filter-out %/nothing.c,$(filter %.c,$^))
+		$(filter-out %/nothing.c,$(filter %.c,$^)) -lm
 
 # Each of these finds what the others miss; none may find anything.
 check: check-module check-style check-lib check-manual check-packaging

@@ -34,4 +34,13 @@ void bench_result(const struct bench *bench, const char *quantity,
 /* What a child costs: "caller", until the call returns, and "spawn", in all. */
 void cost(const struct bench *bench);
 
+/* What the parent's pages cost it after the call. */
+void faults(const struct bench *bench);
+
+/* How many children a second parent.threads threads make: "throughput". */
+void throughput(const struct bench *bench);
+
+/* How long a busy thread is held up: percentiles, "latency_p50" and so on. */
+void latency(const struct bench *bench);
+
 #endif

@@ -19,7 +19,7 @@
 
 #include "bench.h"
 
-#define ROUNDS		5	/* that the methods take turns in */
+#define ROUNDS		10	/* that the methods take turns in */
 #define WARM_UP		8	/* children before each round, if these are fast */
 #define SAMPLES		100
 

@@ -14,11 +14,16 @@
 
 #define VALUES_MAX 16
 
+/* Whether the parent's threads are those that call, or others that wait. */
 static const struct quantity {
 	const char *name;
 	void (*measure)(const struct bench *bench);
+	bool threads_call;
 } quantities[] = {
-	{ "cost", cost },
+	{ "cost", cost, false },
+	{ "faults", faults, false },
+	{ "throughput", throughput, true },
+	{ "latency", latency, false },
 };
 
 static void __attribute__((noreturn)) usage(void)
@@ -79,6 +84,20 @@ void bench_result(const struct bench *bench, const char *quantity,
 	       parent->threads, sysconf(_SC_NPROCESSORS_ONLN), samples->count,
 	       sample_quantile(samples, 0.5), sample_quantile(samples, 0.25),
 	       sample_quantile(samples, 0.75));
+}
+
+static void measure(const struct quantity *quantity, const struct bench *bench)
+{
+	struct parent parent = bench->parent;
+
+	fprintf(stderr,
+		"bench: %s: %zu MiB in %s pages, %d descriptors, threads: %d\n",
+		quantity->name, parent.mib, parent.huge ? "huge" : "small",
+		parent.descriptors, parent.threads);
+	if (quantity->threads_call)
+		parent.threads = 1;
+	parent_become(&parent);
+	quantity->measure(bench);
 }
 
 int main(int argc, char **argv)
@@ -144,13 +163,7 @@ int main(int argc, char **argv)
 				bench.parent.mib = mib.value[m];
 				bench.parent.descriptors = descriptors.value[d];
 				bench.parent.threads = threads.value[t];
-				fprintf(stderr, "bench: %s: %zu MiB in %s pages, %d descriptors, %d threads\n",
-					quantity->name, bench.parent.mib,
-					bench.parent.huge ? "huge" : "small",
-					bench.parent.descriptors,
-					bench.parent.threads);
-				parent_become(&bench.parent);
-				quantity->measure(&bench);
+				measure(quantity, &bench);
 			}
 	return 0;
 }

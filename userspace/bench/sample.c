@@ -19,8 +19,13 @@ static int compare(const void *a, const void *b)
 
 double sample_quantile(struct samples *samples, double quantile)
 {
-	qsort(samples->value, samples->count, sizeof(*samples->value), compare);
-	return samples->value[(int)(quantile * (samples->count - 1))];
+	double at = quantile * (samples->count - 1), *value = samples->value;
+	int below = at;
+
+	qsort(value, samples->count, sizeof(*value), compare);
+	if (below == samples->count - 1)
+		return value[below];
+	return value[below] + (at - below) * (value[below + 1] - value[below]);
 }
 
 double sample_clock(void)

@@ -1,7 +1,7 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
 """
-    userspace/bench/targets CSV...
+    userspace/bench/targets.py CSV...
 
 Prints what is aimed at, next to what was measured, as a table that is good for
 a terminal and for reStructuredText. What needs figures that are not in the CSV
@@ -42,18 +42,19 @@ def whole(other, **parent):
 
 TARGETS = (
     ("caller pays, to a raw clone's", "<=", 1.03, pays("clone_vm_files")),
-    ("... to pthread_create's", "<=", 0.90, pays("pthread_create")),
-    ("... to vfork's", "<=", 0.35, pays("vfork")),
-    ("... to posix_spawn's", "<=", 0.23, pays("posix_spawn")),
-    ("... most to least, over memory", "<=", 1.02,
+    ("caller pays, to pthread_create's", "<=", 0.90, pays("pthread_create")),
+    ("caller pays, to vfork's", "<=", 0.35, pays("vfork")),
+    ("caller pays, to posix_spawn's", "<=", 0.23, pays("posix_spawn")),
+    ("caller pays, most to least over memory", "<=", 1.02,
      lambda rows: spread(rows, "mib")),
-    ("... over descriptors", "<=", 1.02,
+    ("caller pays, most to least over descriptors", "<=", 1.02,
      lambda rows: spread(rows, "descriptors")),
-    ("... over threads", "<=", 1.02, lambda rows: spread(rows, "threads")),
+    ("caller pays, most to least over threads", "<=", 1.02,
+     lambda rows: spread(rows, "threads")),
     ("whole spawn, to vfork's", "<=", 0.92, whole("vfork")),
-    ("... to posix_spawn's, 5,000 descriptors", "<=", 0.20,
+    ("whole spawn, to posix_spawn's, 5,000 descriptors", "<=", 0.20,
      whole("posix_spawn", descriptors=5000)),
-    ("... to posix_spawn's, 100,000 descriptors", "<=", 0.02,
+    ("whole spawn, to posix_spawn's, 100,000 descriptors", "<=", 0.02,
      whole("posix_spawn", descriptors=100000)),
     ("spawns/s of a thread, to posix_spawn's", ">=", 1.5,
      lambda rows: ratio(rows, "throughput", "avfork", "posix_spawn", cpus=2)),
@@ -63,18 +64,18 @@ TARGETS = (
 )
 
 
-def main():
-    rows = results.read(sys.argv[1:])
-    table = [("Target", "", "", "Measured", "")]
+def table(rows):
+    lines = [("Target", "Limit", "Measured", "")]
     for name, sign, limit, measure in TARGETS:
         try:
             figure = measure(rows)
         except LookupError:
             continue
         met = figure <= limit if sign == "<=" else figure >= limit
-        table.append((name, sign, f"{limit:.2f}", f"{figure:.3f}",
+        lines.append((name, f"{sign} {limit:.2f}", f"{figure:.3f}",
                       "met" if met else "missed"))
-    results.print_table(table)
+    return lines
 
 
-main()
+if __name__ == "__main__":
+    results.print_table(table(results.read(sys.argv[1:])))

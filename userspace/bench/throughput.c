@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * How many children a second threads make that do nothing else, each waiting for
+ * the end of its child before it makes the next. The methods take turns.
+ */
+#include <err.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "bench.h"
+
+#define ROUNDS 15
+
+/**
+ * struct work - what the threads do
+ * @method:  how they make children
+ * @until:   when they stop
+ * @spawned: how many children there were
+ */
+struct work {
+	const struct method *method;
+	double until;
+	atomic_long spawned;
+};
+
+static void *spawn_until(void *arg)
+{
+	struct work *work = arg;
+
+	while (sample_clock() < work->until) {
+		long child = work->method->call(work->method);
+
+		if (child == -1 || work->method->reap(child))
+			err(1, "%s", work->method->name);
+		work->spawned++;
+	}
+	return NULL;
+}
+
+/* Children a second, over @seconds. */
+static double rate(const struct method *method, int threads, double seconds)
+{
+	double start = sample_clock();
+	struct work work = {
+		.method = method,
+		.until = start + seconds * 1e9,
+	};
+	pthread_t thread[threads];
+	int i;
+
+	for (i = 0; i < threads; i++) {
+		if (pthread_create(&thread[i], NULL, spawn_until, &work))
+			errx(1, "pthread_create");
+	}
+	for (i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	return work.spawned * 1e9 / (sample_clock() - start);
+}
+
+void throughput(const struct bench *bench)
+{
+	struct samples *rates = calloc(bench->nr, sizeof(*rates));
+	int round, i;
+
+	if (!rates)
+		err(1, "calloc");
+	for (round = 0; round < ROUNDS; round++)
+		for (i = 0; i < bench->nr; i++)
+			sample_add(&rates[i],
+				   rate(bench->methods[i],
+					bench->parent.threads,
+					bench->seconds / ROUNDS));
+	for (i = 0; i < bench->nr; i++)
+		bench_result(bench, "throughput", bench->methods[i], &rates[i]);
+	free(rates);
+}
