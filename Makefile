@@ -142,7 +142,7 @@ run-tests:
 	done; \
 	unset AVFORK_BACKEND; \
 	[ $(KERNEL) = debug ] || \
-	qemu/vm --kernel $(KERNEL) --icount -- \
+	qemu/vm --kernel $(KERNEL) --icount --timeout 900 -- \
 		qemu/kselftest $(linux) userspace/bench/regression || status=1; \
 	exit $$status
 
@@ -168,7 +168,7 @@ $(build)/demo: userspace/demo/demo.c $(lib)/libavfork.a
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
 
 bench: module $(bench)
-	@userspace/bench/run all $(KERNEL)
+	@userspace/bench/run all
 
 # Only what the targets are about: in two minutes.
 bench-targets: module $(bench)
@@ -176,8 +176,8 @@ bench-targets: module $(bench)
 
 # What userspace/bench/regression compares with from then on.
 bench-record: module $(bench)
-	@qemu/vm --kernel $(KERNEL) --icount -- userspace/bench/regression record \
-		>$(build)/bench/expected
+	@qemu/vm --kernel $(KERNEL) --icount --timeout 900 -- \
+		userspace/bench/regression record >$(build)/bench/expected
 	@cp $(build)/bench/expected userspace/bench/expected/$(KERNEL)
 
 # What is measured, with copies of the library: one for each backend.

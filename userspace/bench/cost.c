@@ -22,6 +22,7 @@
 #define ROUNDS		10	/* that the methods take turns in */
 #define WARM_UP		8	/* children before each round, if these are fast */
 #define SAMPLES		100
+#define EXACT_SAMPLES	40	/* they differ little */
 
 /* Enter or leave a class that no other task here preempts. */
 static void set_undisturbed(bool undisturbed)
@@ -51,7 +52,7 @@ static double take(const struct method *method, struct samples *caller,
 	return end - start;
 }
 
-/* As many as there is time for, three at least. */
+/* As many as there is time for, one at least. */
 static void take_many(const struct method *method, double seconds,
 		      struct samples *caller, struct samples *spawn, int max)
 {
@@ -71,6 +72,7 @@ void cost(const struct bench *bench)
 	struct samples *caller = calloc(bench->nr, sizeof(*caller));
 	struct samples *spawn = calloc(bench->nr, sizeof(*spawn));
 	int rounds = bench->exact ? 1 : ROUNDS, round, i;
+	int max = bench->exact ? EXACT_SAMPLES : SAMPLES / ROUNDS;
 
 	if (!caller || !spawn)
 		err(1, "calloc");
@@ -79,7 +81,7 @@ void cost(const struct bench *bench)
 			if (bench->exact)
 				set_undisturbed(true);
 			take_many(bench->methods[i], bench->seconds / rounds,
-				  &caller[i], &spawn[i], SAMPLES / rounds);
+				  &caller[i], &spawn[i], max);
 			if (bench->exact)
 				set_undisturbed(false);
 		}

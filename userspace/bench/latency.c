@@ -104,6 +104,9 @@ static void measure(const struct bench *bench, const struct method *method,
 	if (!busy)
 		err(1, "calloc");
 	busy->size = bench->parent.mib << 20;
+	/* The method before may have left them write-protected. */
+	for (i = 0; i < busy->size; i += PAGE_SIZE)
+		parent_memory[i]++;
 	if (pthread_create(&thread, NULL, write_pages, busy))
 		errx(1, "pthread_create");
 	spawn_meanwhile(method, bench->seconds / ROUNDS);

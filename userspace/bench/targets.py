@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0
 """
-    userspace/bench/targets.py CSV...
+    userspace/bench/targets.py KERNEL CSV...
 
 Prints what is aimed at, next to what was measured, as a table that is good for
 a terminal and for reStructuredText. What needs figures that are not in the CSV
@@ -64,18 +64,25 @@ TARGETS = (
 )
 
 
-def table(rows):
-    lines = [("Target", "Limit", "Measured", "")]
+def judge(rows, sign, limit, measure):
+    try:
+        figure = measure(rows)
+    except LookupError:
+        return "–"
+    met = figure <= limit if sign == "<=" else figure >= limit
+    return f"{figure:.3f} {'met' if met else 'missed'}"
+
+
+def table(kernels):
+    """@kernels: the rows of each, by its name."""
+    lines = [("Target", "Limit", *kernels)]
     for name, sign, limit, measure in TARGETS:
-        try:
-            figure = measure(rows)
-        except LookupError:
-            continue
-        met = figure <= limit if sign == "<=" else figure >= limit
-        lines.append((name, f"{sign} {limit:.2f}", f"{figure:.3f}",
-                      "met" if met else "missed"))
+        judged = [judge(rows, sign, limit, measure)
+                      for rows in kernels.values()]
+        if any(result != "–" for result in judged):
+            lines.append((name, f"{sign} {limit:.2f}", *judged))
     return lines
 
 
 if __name__ == "__main__":
-    results.print_table(table(results.read(sys.argv[1:])))
+    results.print_table(table({sys.argv[1]: results.read(sys.argv[2:])}))
