@@ -20,9 +20,7 @@
 #include "bench.h"
 
 #define ROUNDS		10	/* that the methods take turns in */
-#define WARM_UP		8	/* children before each round, if these are fast */
-#define SAMPLES		100
-#define EXACT_SAMPLES	40	/* they differ little */
+#define SAMPLES		60	/* of each method in all, if there is time */
 
 /* Enter or leave a class that no other task here preempts. */
 static void set_undisturbed(bool undisturbed)
@@ -52,7 +50,10 @@ static double take(const struct method *method, struct samples *caller,
 	return end - start;
 }
 
-/* As many as there is time for, one at least. */
+/*
+ * As many as there is time for, one at least. The first ones are left out: the
+ * kernel's caches are not yet in the state that many such children bring about.
+ */
 static void take_many(const struct method *method, double seconds,
 		      struct samples *caller, struct samples *spawn, int max)
 {
@@ -61,7 +62,7 @@ static void take_many(const struct method *method, double seconds,
 	double affordable = seconds * 1e9 / took;
 	int i, count = affordable < max ? affordable : max;
 
-	for (i = 1; i < WARM_UP && i < count / 2; i++)
+	for (i = 0; i < count * 2 / 3; i++)
 		take(method, &none, &none);
 	for (i = 0; i < count || i < 1; i++)
 		take(method, caller, spawn);
@@ -72,7 +73,6 @@ void cost(const struct bench *bench)
 	struct samples *caller = calloc(bench->nr, sizeof(*caller));
 	struct samples *spawn = calloc(bench->nr, sizeof(*spawn));
 	int rounds = bench->exact ? 1 : ROUNDS, round, i;
-	int max = bench->exact ? EXACT_SAMPLES : SAMPLES / ROUNDS;
 
 	if (!caller || !spawn)
 		err(1, "calloc");
@@ -81,7 +81,7 @@ void cost(const struct bench *bench)
 			if (bench->exact)
 				set_undisturbed(true);
 			take_many(bench->methods[i], bench->seconds / rounds,
-				  &caller[i], &spawn[i], max);
+				  &caller[i], &spawn[i], SAMPLES / rounds);
 			if (bench->exact)
 				set_undisturbed(false);
 		}
