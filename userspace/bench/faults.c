@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What the parent pays after the call: it writes to each page of its memory. The
+ * What the parent pays after the call, when it writes to each of its pages: the
  * page "faults" that it takes, the pages that are "copied" and the nanoseconds
  * of the "pass", once the child has ended; and, with "held_" before the name,
  * with a child that waits before its exec meanwhile, if its caller can go on.

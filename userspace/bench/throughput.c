@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * How many children a second threads make that do nothing else, each waiting for
+ * How many children a second threads make that do nothing else. Each waits for
  * the end of its child before it makes the next. The methods take turns.
  */
 #include <err.h>
