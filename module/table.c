@@ -14,7 +14,6 @@
  */
 #include <linux/err.h>
 #include <linux/fdtable.h>
-#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -154,8 +153,14 @@ static void table_install(struct files_struct *table, unsigned int fd,
 		__set_bit(word, fdt->full_fds_bits);
 }
 
-static int grant_fds(struct files_struct *table, const struct avfork_fd *fds,
-		     unsigned int nr)
+/*
+ * The grants. All are made at once, with the caller's table locked, as fork(2)
+ * does it: a descriptor that another thread moves is found under its old number
+ * or the new one. The lock also keeps a file alive until it has our reference.
+ */
+
+static int grant_fds(struct files_struct *table, struct files_struct *files,
+		     const struct avfork_fd *fds, unsigned int nr)
 {
 	unsigned int i;
 
@@ -165,29 +170,31 @@ static int grant_fds(struct files_struct *table, const struct avfork_fd *fds,
 		/* A number that is granted twice. */
 		if (fd_is_open(fds[i].child_fd, private_fdtable(table)))
 			return -EINVAL;
-		file = fget_raw(fds[i].parent_fd);
+		file = files_lookup_fd_locked(files, fds[i].parent_fd);
 		if (!file)
 			return -EBADF;
-		table_install(table, fds[i].child_fd, file,
+		table_install(table, fds[i].child_fd, get_file(file),
 			      fds[i].flags & FD_CLOEXEC);
 	}
 	return 0;
 }
 
-/* What is closed in the parent stays closed; a grant of the number wins. */
-static void grant_stdio(struct files_struct *table)
+/* A number that is closed, or being opened, has no file. A grant of it wins. */
+static void grant_same(struct files_struct *table, struct files_struct *files,
+		       unsigned int fd)
+{
+	struct file *file = files_lookup_fd_locked(files, fd);
+
+	if (file && !fd_is_open(fd, private_fdtable(table)))
+		table_install(table, fd, get_file(file), false);
+}
+
+static void grant_stdio(struct files_struct *table, struct files_struct *files)
 {
 	unsigned int fd;
 
-	for (fd = 0; fd < 3; fd++) {
-		struct file *file;
-
-		if (fd_is_open(fd, private_fdtable(table)))
-			continue;
-		file = fget_raw(fd);
-		if (file)
-			table_install(table, fd, file, false);
-	}
+	for (fd = 0; fd < 3; fd++)
+		grant_same(table, files, fd);
 }
 
 /* What exec would leave open of @fdt, in the word of its bitmaps. */
@@ -215,43 +222,24 @@ static unsigned int highest_inherited(struct files_struct *files)
 	return highest;
 }
 
-/*
- * All at once, as fork(2) does it: a descriptor that another thread moves is
- * found under its old number or the new one. A grant of a number wins.
- *
- * Return: 0, or -EAGAIN when @files has outgrown @table since that was made.
- */
+/* Return: 0, or -EAGAIN when @files has outgrown @table since that was made. */
 static int grant_inherited(struct files_struct *table,
 			   struct files_struct *files)
 {
 	unsigned int max_fds = private_fdtable(table)->max_fds;
-	struct fdtable *fdt;
+	struct fdtable *fdt = files_fdtable(files);
 	unsigned int word;
-	int ret = 0;
 
-	spin_lock(&files->file_lock);
-	fdt = files_fdtable(files);
 	for (word = 0; word < fdt->max_fds / BITS_PER_LONG; word++) {
 		unsigned long bits = inherited(fdt, word);
 		unsigned int bit;
 
-		if (bits && word >= max_fds / BITS_PER_LONG) {
-			ret = -EAGAIN;
-			break;
-		}
-		for_each_set_bit(bit, &bits, BITS_PER_LONG) {
-			unsigned int fd = word * BITS_PER_LONG + bit;
-			struct file *file = files_lookup_fd_locked(files, fd);
-
-			/* A number without a file is one being opened. */
-			if (!file || fd_is_open(fd, private_fdtable(table)))
-				continue;
-			get_file(file);
-			table_install(table, fd, file, false);
-		}
+		if (bits && word >= max_fds / BITS_PER_LONG)
+			return -EAGAIN;
+		for_each_set_bit(bit, &bits, BITS_PER_LONG)
+			grant_same(table, files, word * BITS_PER_LONG + bit);
 	}
-	spin_unlock(&files->file_lock);
-	return ret;
+	return 0;
 }
 
 /* Return: the highest descriptor granted (0 when there is none) or an errno. */
@@ -322,16 +310,18 @@ struct files_struct *avfork_table_build(const struct avfork_args *args,
 		table = table_get(highest, empty);
 		if (IS_ERR(table))
 			break;
-		ret = grant_fds(table, fds, args->nr_fds);
+		spin_lock(&files->file_lock);
+		ret = grant_fds(table, files, fds, args->nr_fds);
 		if (!ret && args->flags & AVFORK_INHERIT_FDS)
 			ret = grant_inherited(table, files);
+		if (!ret && args->flags & AVFORK_STDIO)
+			grant_stdio(table, files);
+		spin_unlock(&files->file_lock);
 		if (ret) {
 			static_call(avfork_put_files_struct)(table);
 			table = ERR_PTR(ret);
 		}
 	} while (ret == -EAGAIN);
-	if (!IS_ERR(table) && args->flags & AVFORK_STDIO)
-		grant_stdio(table);
 free_fds:
 	if (fds != few)
 		kvfree(fds);
