@@ -85,6 +85,7 @@ pid_t avforkx(int flags, int (*start_routine)(void *), void *arg)
 int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
 {
 	const unsigned char *bytes = (const unsigned char *)from;
+	uint64_t reserved = 0;
 	size_t i;
 
 	if (!from) {
@@ -107,11 +108,11 @@ int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
 		}
 	}
 	*to = *from;
-	for (i = 0; i < sizeof(to->reserved) / sizeof(*to->reserved); i++) {
-		if (to->reserved[i]) {
-			errno = EINVAL;
-			return -1;
-		}
+	for (i = 0; i < sizeof(to->reserved) / sizeof(*to->reserved); i++)
+		reserved |= to->reserved[i];
+	if (reserved) {
+		errno = EINVAL;
+		return -1;
 	}
 	return 0;
 }

@@ -104,11 +104,12 @@ static void stack_unmap(struct carrier *carrier)
 /* Give @carrier a stack of at least @size bytes. 0, or -1 with ENOMEM. */
 static int stack_map(struct carrier *carrier, size_t size)
 {
-	size_t guard = sysconf(_SC_PAGESIZE);
+	size_t guard;
 	char *map;
 
 	if (carrier->stack_size >= size)
 		return 0;
+	guard = sysconf(_SC_PAGESIZE);
 	if (size > PTRDIFF_MAX - 2 * guard) {
 		errno = ENOMEM;
 		return -1;
