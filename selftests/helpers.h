@@ -139,6 +139,23 @@ static inline unsigned int count_threads(void)
 	return count_entries("/proc/self/task");
 }
 
+/* The amount that @path has under @name, in bytes, -1 when it is not there. */
+static inline long proc_bytes(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "r");
+	size_t length = strlen(name);
+	long value = -1;
+	char line[128];
+
+	if (!file)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, length) && line[length] == ':')
+			value = 1024 * atol(line + length + 1);
+	fclose(file);
+	return value;
+}
+
 /*
  * Whether there are @wanted threads. A worker of taskq's has yet to see that its
  * child has died when we know already, and so there may be more for a while.

@@ -28,23 +28,6 @@ static char *resident(size_t size)
 	return memory;
 }
 
-/* The value of @name in /proc/meminfo, in bytes, -1 when it is not there. */
-static long meminfo_bytes(const char *name)
-{
-	FILE *file = fopen("/proc/meminfo", "r");
-	size_t length = strlen(name);
-	long value = -1;
-	char line[128];
-
-	if (!file)
-		return -1;
-	while (value < 0 && fgets(line, sizeof(line), file))
-		if (!strncmp(line, name, length) && line[length] == ':')
-			value = 1024 * atol(line + length + 1);
-	fclose(file);
-	return value;
-}
-
 static int exec_true(void *unused)
 {
 	execl("/bin/sh", "sh", "-c", "exit 0", NULL);
@@ -75,7 +58,8 @@ TEST_F(hazard, fork_needs_memory_for_a_second_parent)
 		     strerror(errno));
 	ASSERT_EQ(1, pread(fd, &mode, 1, 0));
 
-	room = meminfo_bytes("CommitLimit") - meminfo_bytes("Committed_AS");
+	room = proc_bytes("/proc/meminfo", "CommitLimit") -
+	       proc_bytes("/proc/meminfo", "Committed_AS");
 	if (room < 256 * MIB)
 		SKIP(return, "less than 256 MiB below the commit limit");
 
@@ -184,7 +168,7 @@ TEST_F(hazard, time_grows_with_memory)
 	cpu_set_t cpu;
 	int i;
 
-	available = meminfo_bytes("MemAvailable");
+	available = proc_bytes("/proc/meminfo", "MemAvailable");
 	if (available < 2 * LARGE)
 		SKIP(return, "%ld MiB of memory available, not %ld",
 		     available / MIB, 2 * LARGE / MIB);

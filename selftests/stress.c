@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/membarrier.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -264,6 +265,35 @@ static const char *grown_cache(const struct cache *before, unsigned int nr,
 	return NULL;
 }
 
+/* Memory as a whole: what this process has of it, and what all have left. */
+
+#define MIB	(1024L * 1024)
+
+struct memory {
+	long resident, mapped, available;
+};
+
+static struct memory read_memory(void)
+{
+	return (struct memory) {
+		.resident = proc_bytes("/proc/self/status", "VmRSS"),
+		.mapped = proc_bytes("/proc/self/status", "VmSize"),
+		.available = proc_bytes("/proc/meminfo", "MemAvailable"),
+	};
+}
+
+/*
+ * The C library keeps some stacks of threads that have ended, and the kernel
+ * some pages on each CPU: no more of them for more children.
+ */
+static bool memory_is_as(const struct memory *before, struct memory *now)
+{
+	*now = read_memory();
+	return now->resident < before->resident + 8 * MIB &&
+	       now->mapped < before->mapped + 64 * MIB &&
+	       now->available > before->available - 32 * MIB;
+}
+
 /* KASAN keeps what is freed for a while: slabinfo tells nothing there. */
 static bool has_kasan(void)
 {
@@ -321,13 +351,16 @@ int main(void)
 	unsigned long total = wanted ? strtoul(wanted, NULL, 0) : NR_SPAWNS;
 	static struct cache before[MAX_CACHES];
 	unsigned int nr_caches, nr_fds, nr_threads;
+	struct memory memory, memory_before;
 	const char *cache = NULL;
-	bool reaped;
+	bool reaped, flat;
 	int log;
 
 	setlinebuf(stdout);
 	ksft_print_header();
-	ksft_set_plan(6);
+	ksft_set_plan(7);
+	/* Another arena is 64 MiB of addresses, whenever two threads meet. */
+	mallopt(M_ARENA_MAX, 1);
 	program = strdup(sibling("echo"));
 	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (log >= 0)
@@ -339,6 +372,7 @@ int main(void)
 	nr_fds = count_fds();
 	settle();
 	nr_caches = read_caches(before);
+	memory_before = read_memory();
 
 	spawn_all(total);
 	ksft_test_result(!failures, "%lu children ended as they should\n",
@@ -364,6 +398,19 @@ int main(void)
 		if (cache)
 			ksft_print_msg("%s has grown\n", cache);
 		ksft_test_result(!cache, "no kernel memory is left\n");
+	}
+
+	if (has_kasan()) {
+		ksft_test_result_skip("memory: KASAN delays what is freed\n");
+	} else {
+		flat = COMES_TRUE(memory_is_as(&memory_before, &memory), 60);
+		ksft_print_msg("resident, mapped, available: %ld, %ld, %ld KiB, then %ld, %ld, %ld KiB\n",
+			       memory_before.resident / 1024,
+			       memory_before.mapped / 1024,
+			       memory_before.available / 1024,
+			       memory.resident / 1024, memory.mapped / 1024,
+			       memory.available / 1024);
+		ksft_test_result(flat, "memory is as before\n");
 	}
 
 	if (log < 0)
