@@ -82,6 +82,12 @@ static inline void word_set(__u32 *word, __u32 value)
 	sys(SYS_futex, word, FUTEX_WAKE, INT32_MAX);
 }
 
+static inline void word_increment(__u32 *word)
+{
+	__atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
+	sys(SYS_futex, word, FUTEX_WAKE, INT32_MAX);
+}
+
 /* Wait while @word has @value. */
 static inline void word_wait(__u32 *word, __u32 value)
 {
