@@ -86,10 +86,10 @@ lib: setup
 install uninstall:
 	@$(MAKE) -C userspace O=$(lib) $@
 
-# What selftests/programs.sh tries the preloaded library with: 300 MB, which a
-# demonstration need not wait for.
+# What selftests/programs.sh tries the preloaded library with, and the tools of
+# debuggers.sh: 300 MB, which a demonstration need not wait for.
 programs := ninja-build libpython3.11-testsuite ocaml-interp fd-find \
-	openjdk-17-jre-headless
+	openjdk-17-jre-headless strace gdb linux-perf
 
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
