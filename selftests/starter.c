@@ -5,9 +5,9 @@
  * once   make one child.
  * kept   make one whose exit signal the module has to keep, close the device,
  *        say so, and let the child live until the end of stdin.
- * storm  several processes open the device, start children and close it at
- *        once, when some of these have yet to leave the kernel for the first
- *        time; until the end of stdin. Says how many there were.
+ * storm  several processes open the device, start children of all kinds and
+ *        close it at once, when some of these have yet to leave the kernel for
+ *        the first time; until the end of stdin. Says how many there were.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -17,7 +17,7 @@
 #include "device.h"
 
 #define PROCESSES	2
-#define BATCH		3
+#define BATCH		5
 
 /**
  * struct storm - shared by its processes
@@ -64,6 +64,25 @@ static int kept(void)
 	return child_reap(&child) != EXITED(0);
 }
 
+/* One that ends, is hidden, execs, is killed; one whose parent has waited. */
+static void storm_child_init(struct child *child, int kind)
+{
+	child_init(child, kind == 2 ? child_execs : child_returns,
+		   (void *)EXECED);
+	child->args.exit_signal = kind == 1 ? 0 : SIGCHLD;
+	child->args.flags = kind == 4 ? AVFORK_SYNC : 0;
+}
+
+/* Return: whether it has ended as it should, and left our memory. */
+static int storm_child_ended(struct child *child, int kind)
+{
+	int status = child_reap(child);
+
+	return !word_get(&child->in_memory) &&
+	       (status == EXITED(EXECED) ||
+		(kind == 3 && status == SIGKILL));
+}
+
 /* Return: 0, or 1 when something has gone wrong. */
 static int start_children(struct storm *storm)
 {
@@ -81,13 +100,15 @@ static int start_children(struct storm *storm)
 			continue;
 		}
 		for (i = 0; i < BATCH; i++) {
-			child_init(&children[i], child_returns, (void *)7);
+			storm_child_init(&children[i], i);
 			if (child_spawn(device, &children[i]) < 0)
 				return 1;
+			if (i == 3)
+				kill(children[i].pid, SIGKILL);
 		}
 		close(device);
 		for (i = 0; i < BATCH; i++)
-			if (child_reap(&children[i]) != EXITED(7))
+			if (!storm_child_ended(&children[i], i))
 				return 1;
 		__atomic_add_fetch(&storm->started, BATCH, __ATOMIC_RELAXED);
 	}
