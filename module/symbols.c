@@ -10,6 +10,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/err.h>
 #include <linux/kprobes.h>
 
 #include "symbols.h"
@@ -33,7 +34,7 @@ static void *find_function(const char *name)
 
 	if (err) {
 		pr_err("this kernel has no usable %s() (error %d)\n", name, err);
-		return NULL;
+		return ERR_PTR(err);
 	}
 	unregister_kprobe(&kp);
 	return kp.addr;
@@ -42,16 +43,16 @@ static void *find_function(const char *name)
 #define bind(function) ({						\
 	typeof(function) *__found = find_function(#function);		\
 									\
-	if (__found)							\
+	if (!IS_ERR(__found))						\
 		static_call_update(avfork_##function, __found);		\
-	!!__found;							\
+	PTR_ERR_OR_ZERO(__found);					\
 })
 
 /**
  * avfork_symbols_bind - find every function and bind its static call
  *
- * Return: 0, -EOPNOTSUPP without kprobes, or -ENOENT; with what is missing
- * named in the log.
+ * Return: 0, -EOPNOTSUPP without kprobes, -ENOENT for a function that is
+ * missing, or another errno of register_kprobe(); with the cause in the log.
  */
 int avfork_symbols_bind(void)
 {
@@ -59,7 +60,5 @@ int avfork_symbols_bind(void)
 		pr_err("this kernel has no CONFIG_KPROBES\n");
 		return -EOPNOTSUPP;
 	}
-	if (!bind(kernel_clone) || !bind(dup_fd) || !bind(put_files_struct))
-		return -ENOENT;
-	return 0;
+	return bind(kernel_clone) ?: bind(dup_fd) ?: bind(put_files_struct);
 }
