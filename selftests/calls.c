@@ -20,6 +20,7 @@
 #include "../kselftest_harness.h"
 #include "helpers.h"
 #include "handler.h"
+#include "injection.h"
 
 #define SH "/bin/sh"
 
@@ -1122,6 +1123,16 @@ static int status_of(pid_t pid)
 	return status;
 }
 
+static int limited_avfork(int *status)
+{
+	pid_t pid = avfork(return_arg, (void *)1);
+
+	if (pid < 0)
+		return -1;
+	*status = status_of(pid);
+	return 0;
+}
+
 static int limited_exec(int *status)
 {
 	char *const argv[] = { "echo", "1", NULL };
@@ -1201,6 +1212,7 @@ FIXTURE_VARIANT(limited)
 	int (*call)(int *status);
 };
 
+FIXTURE_VARIANT_ADD(limited, avfork) { .call = limited_avfork, };
 FIXTURE_VARIANT_ADD(limited, exec) { .call = limited_exec, };
 FIXTURE_VARIANT_ADD(limited, exec_sync) { .call = limited_exec_sync, };
 FIXTURE_VARIANT_ADD(limited, popen) { .call = limited_popen, };
@@ -1323,6 +1335,79 @@ TEST_F(limited, memory)
 	for (more = 0; more < 80 << 20; more += 16384 + more / 4) {
 		limit.value = now + more;
 		ASSERT_KEPT(&limit);
+	}
+}
+
+/**
+ * struct fault - an allocation of the kernel's that fails in the course of a call
+ * @call: the call
+ * @n:    which one
+ */
+struct fault {
+	int (*call)(int *status);
+	unsigned int n;
+};
+
+/* What a copy exits with whose call was made with less than @n allocations. */
+#define NOT_INJECTED	2
+
+/* In a copy: without a pool, or a descriptor of the device. */
+static int call_with_fault(void *arg)
+{
+	const struct fault *fault = arg;
+	int nth, status, failed, error;
+	unsigned int nr_fds, left;
+
+	nth = nth_open();
+	REQUIRE(nth >= 0);
+	nr_fds = count_fds() + backend_is("kernel");
+	nth_set(nth, fault->n);
+	failed = fault->call(&status);
+	error = errno;
+	left = nth_end(nth);
+	if (failed) {
+		errno = error;
+		REQUIRE(error == ENOMEM || error == EAGAIN || error == ENFILE);
+	} else {
+		REQUIRE(status == W_EXITCODE(1, 0));
+	}
+	REQUIRE(waitpid(-1, NULL, WNOHANG | __WALL) == -1);
+	REQUIRE(errno == ECHILD);
+
+	/* It is not held against anything. */
+	REQUIRE(backend_is(avfork_backend()));
+	REQUIRE(count_fds() == nr_fds);
+	REQUIRE(!fault->call(&status));
+	REQUIRE(status == W_EXITCODE(1, 0));
+	REQUIRE(count_fds() == nr_fds);
+	return left ? NOT_INJECTED : 0;
+}
+
+/* Of the simplest call, and of one that makes a pipe and a stream as well. */
+TEST(kernel_memory)
+{
+	int (*const calls[])(int *status) = { limited_avfork, limited_popenv };
+	int nth = nth_open(), result;
+	unsigned int i;
+
+	if (nth < 0)
+		SKIP(return, NO_INJECTION);
+	close(nth);
+	/* Not for a fault to prevent. */
+	sibling("echo");
+	for (i = 0; i < ARRAY_SIZE(calls); i++) {
+		struct fault fault = { .call = calls[i] };
+
+		do {
+			fault.n++;
+			result = in_copy(call_with_fault, &fault);
+		} while (!result);
+		ASSERT_EQ(NOT_INJECTED, result) {
+			TH_LOG("failed at line %d (errno %d) with fault %u",
+			       failure->line, failure->error, fault.n);
+		}
+		TH_LOG("%u faults", fault.n - 1);
+		ASSERT_LT(1, fault.n);
 	}
 }
 

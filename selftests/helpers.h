@@ -173,17 +173,22 @@ static inline unsigned int count_fds(void)
 	return count_entries("/proc/self/fd") - 1;
 }
 
-/* The path of @program, which was built next to this one. */
+/*
+ * The path of @program, which was built next to this one. Only the first call
+ * makes a system call.
+ */
 static inline const char *sibling(const char *program)
 {
-	static char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *end;
+	static char path[PATH_MAX], *end;
+	ssize_t length;
 
-	if (length < 0)
-		return program;
-	path[length] = '\0';
-	end = strrchr(path, '/') + 1;
+	if (!end) {
+		length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+		if (length < 0)
+			return program;
+		path[length] = '\0';
+		end = strrchr(path, '/') + 1;
+	}
 	snprintf(end, sizeof(path) - (end - path), "%s", program);
 	return path;
 }

@@ -59,8 +59,8 @@ static bool is_named_device(int fd)
 }
 
 /*
- * A new descriptor of the device, or -1 with errno ENOSYS, or EMFILE or ENFILE
- * when it is only that no descriptor is to be had.
+ * A new descriptor of the device, or -1 with errno ENOSYS, or EMFILE, ENFILE or
+ * ENOMEM when it is only that there is no room for one.
  */
 static int open_device(void)
 {
@@ -78,7 +78,7 @@ static int open_device(void)
 		}
 		/* The number was taken at once, and is not ours to close. */
 	}
-	if (errno != EMFILE && errno != ENFILE)
+	if (!backend_is_short(errno))
 		errno = ENOSYS;
 	return -1;
 }

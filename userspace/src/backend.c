@@ -39,8 +39,8 @@ const struct backend *backend_get(void)
 			error = errno;
 			continue;
 		}
-		/* A better one may only be short of descriptors now. */
-		if (error != EMFILE && error != ENFILE)
+		/* A better one may come yet. */
+		if (!backend_is_short(error))
 			atomic_store_explicit(&chosen, backend,
 					      memory_order_relaxed);
 		return backend;

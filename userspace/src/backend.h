@@ -6,6 +6,7 @@
 #ifndef BACKEND_H
 #define BACKEND_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,6 +58,12 @@ extern const struct backend backend_taskq;
  * at the moment.
  */
 const struct backend *backend_get(void);
+
+/* Whether a backend that fails with @error may be available a moment later. */
+static inline bool backend_is_short(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
 
 /* What the library's flags ask of the child's exit signal. */
 #define AVFORK_HIDDEN (AVFORK_NOSIGCHLD | AVFORK_WAITPID)
