@@ -152,7 +152,7 @@ gdb_child()
 # It is of no use: see Documentation/avfork.rst. All that counts is the end.
 gdb_both()
 {
-	gdb_runs 60 -ex 'set detach-on-fork off' \
+	gdb_runs 30 -ex 'set detach-on-fork off' \
 		-ex 'set schedule-multiple on' -ex 'break in_child' \
 		-ex 'run plain' -ex bt -ex continue -ex kill
 	ends
@@ -161,7 +161,7 @@ gdb_both()
 # Nor is this.
 gdb_hidden()
 {
-	gdb_runs 60 -ex run
+	gdb_runs 30 -ex run
 	ends
 }
 without gdb gdb "gdb that follows the parent" "gdb that follows the child" \
