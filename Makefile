@@ -21,8 +21,12 @@ kbuild_dir := $(build)/$(KERNEL)
 KDIR = $(kbuild_dir)/kernel/kdir
 kernel := $(kbuild_dir)/kernel/version
 endif
-lib := $(build)/lib
-linux := $(build)/linux
+# What runs in user space is built once for all kernels but those that come with
+# a userland of their own: within that, for that.
+within := $(if $(shell grep -s ^userland= qemu/kernels/$(KERNEL)),qemu/enter $(KERNEL))
+user_dir := $(if $(within),$(kbuild_dir),$(build))
+lib := $(user_dir)/lib
+linux := $(user_dir)/linux
 bench := $(build)/bench/bench
 selftests := $(linux)/tools/testing/selftests/avfork
 
@@ -65,7 +69,7 @@ module_sources := Kbuild $(shell find module uapi -type f)
 $(kbuild_dir)/avfork.ko: $(module_sources) $(kernel)
 	@mkdir -p $(kbuild_dir)
 	cp -rp Kbuild module uapi $(kbuild_dir)
-	$(MAKE) -C $(KDIR) M=$(kbuild_dir) modules
+	$(within) $(MAKE) -C $(KDIR) M=$(kbuild_dir) modules
 	@touch $@
 
 $(kbuild_dir)/kernel/version: FORCE
@@ -76,11 +80,11 @@ $(kbuild_dir)/kernel/version: FORCE
 # without a module that would succeed.
 modules_install:
 	@[ -e $(kbuild_dir)/avfork.ko ] || { echo 'first: make module'; false; }
-	$(MAKE) -C $(KDIR) M=$(kbuild_dir) \
+	$(within) $(MAKE) -C $(KDIR) M=$(kbuild_dir) \
 		INSTALL_MOD_PATH='$(or $(INSTALL_MOD_PATH),$(DESTDIR))' $@
 
 lib: setup
-	@$(MAKE) -s -C userspace O=$(lib) all
+	@$(within) $(MAKE) -s -C userspace O=$(lib) all
 
 # Without setup: they need but a compiler, and none where all is built.
 install uninstall:
@@ -93,8 +97,8 @@ programs := ninja-build libpython3.11-testsuite ocaml-interp fd-find \
 
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
-	@mkdir -p $(build)
-	@dir=$$(qemu/setup $(programs)) && \
+	@mkdir -p $(user_dir)
+	@dir=$$(qemu/setup $(if $(within),,$(programs))) && \
 		{ cmp -s "$$dir/.version" $@ || cp -rT "$$dir" $(linux); }
 
 # Our tests join them where they would be in the kernel. Built anew whenever
@@ -109,7 +113,7 @@ $(selftests)/.built: $(shell find selftests uapi userspace/include -type f) \
 		$(lib)/libavfork.a $(linux)/.version
 	rm -rf $(selftests)
 	cp -rp selftests $(selftests)
-	@$(run_selftests) -s all
+	@$(within) $(run_selftests) -s all
 	@touch $@
 
 $(lib)/libavfork.a: lib ;
@@ -137,7 +141,7 @@ run-tests:
 		export AVFORK_BACKEND=$$backend \
 			AVFORK_STRESS_SPAWNS=$${AVFORK_STRESS_SPAWNS:-10000} \
 			LD_LIBRARY_PATH=$(lib); \
-		qemu/kselftest $(linux) $(backend_tests) || status=1; \
+		$(within) qemu/kselftest $(linux) $(backend_tests) || status=1; \
 		qemu/vm --kernel $(KERNEL) --timeout 1200 -- \
 			qemu/kselftest $(linux) $(backend_tests) $(vm_tests) || \
 			status=1; \
@@ -162,11 +166,11 @@ test-all:
 	qemu/report $(build) $(kernels) >Documentation/kernels.rst; \
 	exit $$status
 
-demo: module $(build)/demo
-	@qemu/vm --kernel $(KERNEL) -- $(build)/demo
+demo: module $(user_dir)/demo
+	@qemu/vm --kernel $(KERNEL) -- $(user_dir)/demo
 
-$(build)/demo: userspace/demo/demo.c $(lib)/libavfork.a
-	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
+$(user_dir)/demo: userspace/demo/demo.c $(lib)/libavfork.a
+	$(within) $(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
 
 bench: module $(bench)
@@ -182,7 +186,12 @@ bench-record: module $(bench)
 		userspace/bench/regression record >$(build)/bench/expected
 	@cp $(build)/bench/expected userspace/bench/expected/$(KERNEL)
 
-# What is measured, with copies of the library: one for each backend.
+# What is measured, with copies of the library: one for each backend. The same on
+# all kernels.
+ifneq ($(within),)
+$(bench): FORCE
+	@$(MAKE) --no-print-directory KERNEL=stock $@
+else
 $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 	@mkdir -p $(@D)
 	for backend in kernel clone taskq; do \
@@ -194,6 +203,7 @@ $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
 		-Iuserspace/include -Iuapi -o $@ \
 		$(filter-out %/nothing.c,$(filter %.c,$^)) -lm
+endif
 
 # Each of these finds what the others miss; none may find anything.
 check: check-module check-style check-lib check-manual check-packaging
@@ -202,7 +212,7 @@ check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
 	mkdir -p $(build)/check/module
 	cp -rp Kbuild module uapi $(build)/check/module
-	$(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(build)/check/module \
+	$(within) $(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(build)/check/module \
 		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules \
 		2>$(build)/check/module.log || \
 		{ cat $(build)/check/module.log; false; }
