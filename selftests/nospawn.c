@@ -24,6 +24,23 @@ int posix_spawnp(pid_t *pid, const char *file,
 	return ENOTRECOVERABLE;
 }
 
+/* Since glibc 2.39. */
+int pidfd_spawn(int *pidfd, const char *path,
+		const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attr,
+		char *const argv[], char *const envp[])
+{
+	return ENOTRECOVERABLE;
+}
+
+int pidfd_spawnp(int *pidfd, const char *file,
+		 const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attr,
+		 char *const argv[], char *const envp[])
+{
+	return ENOTRECOVERABLE;
+}
+
 FILE *popen(const char *command, const char *type)
 {
 	errno = ENOTRECOVERABLE;

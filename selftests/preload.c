@@ -481,8 +481,30 @@ TEST_F(program, looked_up)
 
 TEST_F(program, pidfd)
 {
-	ASSERT_PRINTS("pidfd", "open 0 1 2 5\n"
+	ASSERT_PRINTS("pidfd",
+		      "open 0 1 2 5\n"
+		      "status 0\n"
+		      "open 0 1 2 5\n"
 		      "status 0\n");
+}
+
+TEST_F(program, cgroup)
+{
+	ASSERT_PRINTS("cgroup",
+		      "cgroup: the parent's\n"
+		      "cgroup: spawner\n"
+		      "open 0 1 2\n"
+		      "cgroup: spawner\n"
+		      "session: its own\n"
+		      "open 0 1 2 5\n");
+}
+
+/* No child is made, and so libc is asked for one. */
+TEST_F(program, cgroup_of_closed)
+{
+	ASSERT_PRINTS("cgroup_of_closed", variant->libc_fails ?
+		      "error: ENOTRECOVERABLE\n" :
+		      "error: EBADF\n");
 }
 
 /* A program without a dynamic linker does not notice. */

@@ -115,6 +115,34 @@ static void report_scheduler(void)
 	       param.sched_priority);
 }
 
+/* The cgroup2 of process @pid, or "self", by the last part of its name. */
+static void read_cgroup(const char *pid, char name[NAME_MAX + 1])
+{
+	char path[64], line[PATH_MAX];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/cgroup", pid);
+	*name = '\0';
+	file = fopen(path, "r");
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, "0::", 3))
+			sscanf(strrchr(line, '/'), "/%255s", name);
+	}
+	fclose(file);
+}
+
+static void report_cgroup(void)
+{
+	char parent[16], parents[NAME_MAX + 1], ours[NAME_MAX + 1];
+
+	snprintf(parent, sizeof(parent), "%d", getppid());
+	read_cgroup(parent, parents);
+	read_cgroup("self", ours);
+	printf("cgroup: %s\n", strcmp(ours, parents) ? ours : "the parent's");
+}
+
 static void report_directory(void)
 {
 	char *path = getcwd(NULL, 0);
@@ -144,6 +172,8 @@ static int report(int argc, char **argv)
 			report_scheduler();
 		else if (!strcmp(item, "directory"))
 			report_directory();
+		else if (!strcmp(item, "cgroup"))
+			report_cgroup();
 		else if (!strcmp(item, "group"))
 			printf("group: %s\n",
 			       whose(getpgrp(), getpgid(getppid())));
@@ -1122,10 +1152,10 @@ static void case_looked_up(void)
 	finish(0, pid);
 }
 
-/* Of glibc 2.39. */
-static void case_pidfd(void)
+/* By pidfd_spawn() or pidfd_spawnp(), of glibc 2.39. */
+static void spawn_pidfd(const char *function, const char *file)
 {
-	__typeof__(posix_spawn) *spawn = dlsym(RTLD_DEFAULT, "pidfd_spawn");
+	__typeof__(posix_spawn) *spawn = dlsym(RTLD_DEFAULT, function);
 	char *argv[] = { "spawner", "descriptors", NULL };
 	unsigned int fds;
 	siginfo_t info;
@@ -1133,8 +1163,8 @@ static void case_pidfd(void)
 
 	if (!spawn)
 		skip("no pidfd_spawn()");
-	DUP2(1, 5);
-	error = spawn(&pidfd, self, &actions, &attr, argv, environ);
+	fflush(stdout);
+	error = spawn(&pidfd, file, &actions, &attr, argv, environ);
 	if (error == ENOSYS)
 		skip("no pidfd_spawn() for want of a backend");
 	CHECK(!error);
@@ -1148,6 +1178,62 @@ static void case_pidfd(void)
 	      ENOENT);
 	CHECK(count("/proc/self/fd") == fds);
 	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+static void case_pidfd(void)
+{
+	char *name = strrchr(self, '/');
+
+	DUP2(1, 5);
+	spawn_pidfd("pidfd_spawn", self);
+	*name = '\0';
+	setenv("PATH", self, true);
+	spawn_pidfd("pidfd_spawnp", name + 1);
+}
+
+#ifndef POSIX_SPAWN_SETCGROUP
+#define POSIX_SPAWN_SETCGROUP 0x100
+#endif
+
+/* Of glibc 2.39, too. */
+static void set_cgroup(int fd)
+{
+	int (*set)(posix_spawnattr_t *attr, int cgroup) =
+		dlsym(RTLD_DEFAULT, "posix_spawnattr_setcgroup_np");
+
+	if (!set)
+		skip("no posix_spawnattr_setcgroup_np()");
+	CHECK(!set(&attr, fd));
+}
+
+static void case_cgroup(void)
+{
+	const char *path = "/sys/fs/cgroup/spawner";
+	int fd;
+
+	/* Skips, if it does, before there is something to remove. */
+	set_cgroup(-1);
+	if (access("/sys/fs/cgroup/cgroup.procs", W_OK) ||
+	    (mkdir(path, 0755) && errno != EEXIST))
+		skip("no cgroup2 where we may have one of our own");
+	fd = open(path, O_DIRECTORY | O_CLOEXEC);
+	CHECK(fd >= 0);
+	set_cgroup(fd);
+	RUN(NULL, &attr, "cgroup");
+	FLAGS(POSIX_SPAWN_SETCGROUP);
+	RUN(NULL, &attr, "cgroup", "descriptors");
+	/* With another attribute, and file actions. */
+	FLAGS(POSIX_SPAWN_SETCGROUP | POSIX_SPAWN_SETSID);
+	DUP2(1, 5);
+	RUN(&actions, &attr, "cgroup", "session", "descriptors");
+	CHECK(!close(fd) && !rmdir(path));
+}
+
+static void case_cgroup_of_closed(void)
+{
+	set_cgroup(99);
+	FLAGS(POSIX_SPAWN_SETCGROUP);
+	RUN(NULL, &attr, "cgroup");
 }
 
 static const struct {
@@ -1191,6 +1277,8 @@ static const struct {
 	CASE(system),
 	CASE(looked_up),
 	CASE(pidfd),
+	CASE(cgroup),
+	CASE(cgroup_of_closed),
 };
 
 /* Whoever has started us. */
