@@ -41,14 +41,18 @@ int thread_start(size_t stack_size, void *(*run)(void *), void *arg)
  * A child's restartable sequences would never be restarted, since the kernel
  * knows the area as the parked thread's. Unregistered, it says so itself
  * (cpu_id is negative), and code that relies on it takes another way. It was
- * glibc that registered it, with just these values, so this cannot fail.
+ * glibc that registered it, with just these values, so this cannot fail. What is
+ * in use of it may be less than the size that the kernel takes at least, which is
+ * that of the first version.
  */
 static void rseq_unregister(void)
 {
 #ifdef RSEQ_SIG
+	const unsigned int least = 32;
+
 	if (__rseq_size)
 		syscall(SYS_rseq, (char *)__builtin_thread_pointer() +
-			__rseq_offset, sizeof(struct rseq),
+			__rseq_offset, __rseq_size > least ? __rseq_size : least,
 			RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 #endif
 }
