@@ -102,10 +102,11 @@ TEST(grows_and_shrinks)
 		}
 		ASSERT_PASSED(crowd_end(&crowd));
 		ASSERT_POOL_LEAVES();
-		if (round) {
+		/* How many stacks glibc kept depends on how many workers ran. */
+		if (round && !backend_is("taskq"))
 			ASSERT_EQ(maps, count_maps());
+		if (round)
 			ASSERT_EQ(fds, count_fds());
-		}
 		maps = count_maps();
 		fds = count_fds();
 	}
@@ -1084,7 +1085,7 @@ TEST(killed_children_give_back)
 		kill(pid, SIGKILL);
 		ASSERT_EQ(-SIGKILL, reap(pid));
 		/* One, and another when the janitor had that in its hands. */
-		ASSERT_GE(4, count_threads());
+		ASSERT_TRUE(COMES_TRUE(count_threads() <= 4, IDLE_LIMIT));
 	}
 	ASSERT_POOL_LEAVES();
 }
