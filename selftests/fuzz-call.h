@@ -715,6 +715,11 @@ static void expect_spawn(struct call *call)
 		      args->namespaces & CLONE_NEWUSER ? PERHAPS : NO, EPERM);
 		needs(call, PERHAPS, ENOSPC);
 	}
+	/* For want of memory, too. */
+	if (args->namespaces & CLONE_NEWNET) {
+		needs(call, PERHAPS, EEXIST);
+		needs(call, PERHAPS, ENODEV);
+	}
 }
 
 static void expect(struct call *call)
