@@ -79,7 +79,8 @@ trace_attached()
 	pid=$!
 	exec 8>input
 	status=0
-	for _ in 1 2 3; do
+	# One that is killed lets go of what it traces, too.
+	for signal in INT INT INT KILL; do
 		: >trace
 		strace -qq -f -o trace -p $pid &
 		tracer=$!
@@ -87,18 +88,9 @@ trace_attached()
 			kill -0 $pid || break
 			sleep 0.1
 		done
-		kill -INT $tracer
-		wait $tracer
+		kill -$signal $tracer
+		wait $tracer 2>/dev/null
 	done
-	# One that is killed lets go of what it traces, too.
-	strace -qq -f -o trace -p $pid &
-	tracer=$!
-	until grep -q 'execve(".*echo"' trace; do
-		kill -0 $pid || break
-		sleep 0.1
-	done
-	kill -KILL $tracer
-	wait $tracer 2>/dev/null
 	exec 8>&-
 	wait $pid && ends
 }
