@@ -78,7 +78,6 @@ trace_attached()
 	"$debuggee" forever <input >stdout &
 	pid=$!
 	exec 8>input
-	status=0
 	# One that is killed lets go of what it traces, too.
 	for signal in INT INT INT KILL; do
 		: >trace
