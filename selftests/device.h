@@ -32,6 +32,8 @@
 
 #include <linux/avfork.h>
 
+#include "file.h"
+
 /* For guests that are emulated, with a kernel that checks all it does. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT 120
@@ -281,36 +283,6 @@ static inline int count_descriptors(void)
 static inline int no_child_left(void)
 {
 	return sys(SYS_wait4, -1, NULL, WNOHANG | __WALL, NULL) == -ECHILD;
-}
-
-/* Return: the number in @path, or -1. */
-static inline long read_number(const char *path)
-{
-	char text[64];
-	ssize_t len = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		len = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	if (len <= 0)
-		return -1;
-	text[len] = '\0';
-	return strtol(text, NULL, 10);
-}
-
-/* Return: 0 or -1 */
-static inline int write_file(const char *path, const char *text)
-{
-	ssize_t len = -1;
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		len = write(fd, text, strlen(text));
-		close(fd);
-	}
-	return len == (ssize_t)strlen(text) ? 0 : -1;
 }
 
 /*

@@ -10,8 +10,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "file.h"
 
 #define INJECTION	"/sys/kernel/debug/"
 #define NO_INJECTION	"this kernel injects no faults, or not for us"
@@ -19,17 +20,10 @@
 /* Return: 0 or -1 */
 static inline int injection_set(const char *name, const char *value)
 {
-	ssize_t len = -1;
 	char path[128];
-	int fd;
 
 	snprintf(path, sizeof(path), INJECTION "%s", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		len = write(fd, value, strlen(value));
-		close(fd);
-	}
-	return len == (ssize_t)strlen(value) ? 0 : -1;
+	return write_file(path, value);
 }
 
 /*

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Files in which the kernel has a number, or takes a word.
+ */
+#ifndef AVFORK_SELFTEST_FILE_H
+#define AVFORK_SELFTEST_FILE_H
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Return: the number in @path, or -1. */
+static inline long read_number(const char *path)
+{
+	char text[64];
+	ssize_t len = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		len = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	if (len <= 0)
+		return -1;
+	text[len] = '\0';
+	return strtol(text, NULL, 10);
+}
+
+/* Return: 0 or -1 */
+static inline int write_file(const char *path, const char *text)
+{
+	ssize_t len = -1;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		len = write(fd, text, strlen(text));
+		close(fd);
+	}
+	return len == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+#endif
