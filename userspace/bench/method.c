@@ -108,14 +108,19 @@ static long call_vfork(const struct method *method)
 
 static long call_clone(const struct method *method)
 {
-	/* Used before, as what other methods use is. Threads that call are few. */
-	static _Thread_local char *stack;
+	/*
+	 * One for each child that may be under way. Used before, as what other
+	 * methods use is. Threads that call are few.
+	 */
+	static _Thread_local char (*stacks)[STACK_SIZE];
+	static _Thread_local unsigned int next;
 
-	if (!stack)
-		stack = malloc(STACK_SIZE);
-	if (!stack)
+	if (!stacks)
+		stacks = malloc(METHOD_CHILDREN * sizeof(*stacks));
+	if (!stacks)
 		return -1;
-	return clone(start_routine, stack + STACK_SIZE, method->flags, NULL);
+	return clone(start_routine, stacks[next++ % METHOD_CHILDREN] + STACK_SIZE,
+		     method->flags, NULL);
 }
 
 static long call_posix_spawn(const struct method *method)

@@ -9,6 +9,9 @@
 
 struct library;
 
+/* How many a thread may have under way: the oldest is reaped before another. */
+#define METHOD_CHILDREN 4
+
 /**
  * struct method - a way to make a child
  * @name:    in the results

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * How many children a second threads make that do nothing else. Each waits for
- * the end of its child before it makes the next. The methods take turns.
+ * How many children a second threads make that do nothing else. Each thread has
+ * several under way, as what runs many programs has. The methods take turns.
  */
 #include <err.h>
 #include <pthread.h>
@@ -27,14 +27,25 @@ struct work {
 static void *spawn_until(void *arg)
 {
 	struct work *work = arg;
+	const struct method *method = work->method;
+	long children[METHOD_CHILDREN], made, reaped = 0;
 
-	while (sample_clock() < work->until) {
-		long child = work->method->call(work->method);
+	for (made = 0; sample_clock() < work->until; made++) {
+		long *child = &children[made % METHOD_CHILDREN];
 
-		if (child == -1 || work->method->reap(child))
-			err(1, "%s", work->method->name);
-		work->spawned++;
+		if (made - reaped == METHOD_CHILDREN) {
+			if (method->reap(*child))
+				errx(1, "%s: the child failed", method->name);
+			reaped++;
+		}
+		*child = method->call(method);
+		if (*child == -1)
+			err(1, "%s", method->name);
 	}
+	for (; reaped < made; reaped++)
+		if (method->reap(children[reaped % METHOD_CHILDREN]))
+			errx(1, "%s: the child failed", method->name);
+	work->spawned += made;
 	return NULL;
 }
 
