@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -574,6 +575,60 @@ TEST_F(hidden, waited_for_twice)
 		ASSERT_EQ(-1, waiters[!first].found);
 		ASSERT_EQ(ECHILD, waiters[!first].error);
 	}
+}
+
+/* A wait that was cancelled keeps nothing of what it waited for. */
+TEST_F(hidden, wait_is_cancelled)
+{
+	const int rounds = 200, first = 20;
+	size_t before = 0;
+	int round;
+	sem_t go;
+
+	sem_init(&go, 0, 0);
+	for (round = 0; round < rounds; round++) {
+		struct waiter waiter;
+		pthread_t thread;
+		void *result;
+
+		if (round == first)
+			before = mallinfo2().uordblks;
+		waiter.pid = avforkx(variant->flags, wait_for, &go);
+		ASSERT_LT(0, waiter.pid);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, wait_in_thread,
+					    &waiter));
+		ASSERT_EQ(0, pthread_cancel(thread));
+		ASSERT_EQ(0, pthread_join(thread, &result));
+		ASSERT_EQ(PTHREAD_CANCELED, result);
+		sem_post(&go);
+		ASSERT_EQ(0, reap(waiter.pid));
+	}
+	/* Less than 32 bytes a round. */
+	ASSERT_GT(before + (rounds - first) * 32, mallinfo2().uordblks);
+}
+
+/*
+ * What makes a hidden child without the module would be in the other namespace,
+ * and not know the pid that we need.
+ */
+TEST_F(hidden, in_another_pid_namespace)
+{
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	/* It leaves carriers: there can be no new threads then. */
+	ASSERT_EQ(1, reap(avforkx(variant->flags, return_arg, (void *)1)));
+	ASSERT_EQ(0, unshare(CLONE_NEWPID));
+	pid = avforkx(variant->flags, return_arg, (void *)2);
+	/* A second may have passed: then the carriers are gone. */
+	if (pid < 0) {
+		ASSERT_EQ(EAGAIN, errno);
+	} else {
+		ASSERT_STREQ("kernel", avfork_backend());
+		ASSERT_EQ(2, reap(pid));
+	}
+	ASSERT_FAILS(ECHILD, waitpid(-1, NULL, __WALL));
 }
 
 TEST_F(hidden, stopped_and_continued)

@@ -75,9 +75,17 @@ static int guardian(void *arg)
 	const struct timespec second = { .tv_sec = 1 };
 	struct guard *guard = arg;
 
-	guard->pid = clone_start(&guard->opts, SIGCHLD, guard->carrier,
-				 guard->start);
-	guard->error = errno;
+	/*
+	 * In the pid namespace that the caller has chosen for its children: a
+	 * pid would mean nothing to the caller.
+	 */
+	guard->pid = -1;
+	guard->error = EAGAIN;
+	if (getppid() == guard->parent) {
+		guard->pid = clone_start(&guard->opts, SIGCHLD, guard->carrier,
+					 guard->start);
+		guard->error = errno;
+	}
 	prctl(PR_SET_NAME, "avfork-guardian");
 	/* The child has what was granted; here it would keep pipes open. */
 	closefrom(0);
@@ -239,6 +247,8 @@ pid_t guard_spawn(struct child *child)
 		goto free_guard;
 	}
 
+	/* Another thread may wait for any child. */
+	guard->waiters = 1;
 	list_add(guards, guard);
 	if (child->opts->pidfd)
 		*child->opts->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -250,12 +260,14 @@ pid_t guard_spawn(struct child *child)
 		atomic_store(&guard->seen, 1);
 		futex_wake(&guard->seen);
 		guard_reap(pid);
+		list_put(guards, guard, false);
 		child->owned = NULL;
 		errno = error;
 		return -1;
 	}
 	atomic_store(&guard->seen, 1);
 	futex_wake(&guard->seen);
+	list_put(guards, guard, false);
 	return pid;
 
 put_child:
@@ -266,10 +278,28 @@ free_guard:
 	return -1;
 }
 
+/**
+ * struct wait - what a cancelled wait has to give back
+ * @guards: the list
+ * @guard:  one of it, or NULL
+ */
+struct wait {
+	struct guards *guards;
+	struct guard *guard;
+};
+
+static void wait_cancelled(void *arg)
+{
+	const struct wait *wait = arg;
+
+	if (wait->guard)
+		list_put(wait->guards, wait->guard, false);
+}
+
 pid_t guard_waitpid(pid_t pid, int *status, int options)
 {
 	struct guards *guards = atomic_load(&the_guards);
-	struct guard *guard = NULL;
+	struct wait wait = { .guards = guards };
 	int how = 0;
 	pid_t found;
 
@@ -278,20 +308,25 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 		return waitpid(pid, status, options | __WALL);
 
 	if (pid > 0)
-		guard = list_get(guards, pid, false);
-	found = waitpid(guard ? guard->guardian : pid, &how, options | __WALL);
-	if (!guard && found > 0)
-		guard = list_get(guards, found, true);
-	if (guard) {
+		wait.guard = list_get(guards, pid, false);
+	pthread_cleanup_push(wait_cancelled, &wait);
+	found = waitpid(wait.guard ? wait.guard->guardian : pid, &how,
+			options | __WALL);
+	pthread_cleanup_pop(0);
+	if (!wait.guard && found > 0)
+		wait.guard = list_get(guards, found, true);
+	if (wait.guard) {
 		/* Or it has been stopped, or continued, as its child has. */
 		bool dead = found > 0 && (WIFEXITED(how) || WIFSIGNALED(how));
+		/* Another wait with __WALL has been faster. */
+		bool gone = found < 0 && errno == ECHILD &&
+			    !(options & __WNOTHREAD);
 
 		if (found > 0)
-			found = guard->pid;
+			found = wait.guard->pid;
 		if (dead)
-			how = guard->status;
-		/* ECHILD: another wait with __WALL has been faster. */
-		list_put(guards, guard, dead || (found < 0 && errno == ECHILD));
+			how = wait.guard->status;
+		list_put(guards, wait.guard, dead || gone);
 	}
 	if (found > 0 && status)
 		*status = how;
