@@ -42,7 +42,14 @@ static int count_get(char *buffer, const struct kernel_param *kp)
 	return sysfs_emit(buffer, "%lu\n", avfork_count((uintptr_t)kp->arg));
 }
 
+/* insmod calls it without a look at the mode. */
+static int count_set(const char *value, const struct kernel_param *kp)
+{
+	return -EPERM;
+}
+
 static const struct kernel_param_ops count_ops = {
+	.set = count_set,
 	.get = count_get,
 };
 module_param_cb(spawned, &count_ops, (void *)AVFORK_SPAWNED, 0444);
