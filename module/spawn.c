@@ -3,6 +3,7 @@
  * AVFORK_IOC_SPAWN, once its argument is in the kernel.
  */
 #include <linux/err.h>
+#include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/sched/clock.h>
@@ -131,6 +132,9 @@ long avfork_spawn(struct avfork_nursery *nursery,
 	u64 start = trace_avfork_spawn_enabled() ? local_clock() : 0;
 	long pid = make_child(nursery, args);
 
+	/* The call goes on, and nobody is told of this. */
+	if (pid == -ERESTARTNOINTR)
+		return pid;
 	this_cpu_inc(counts[pid < 0 ? AVFORK_FAILED : AVFORK_SPAWNED]);
 	/* It may have been turned on meanwhile: then the time is not known. */
 	trace_avfork_spawn(args, pid, start ? local_clock() - start : 0);

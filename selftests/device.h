@@ -39,6 +39,7 @@
 #define TEST_TIMEOUT_DEFAULT 120
 
 #define AVFORK_DEVICE "/dev/avfork"
+#define AVFORK_PARAMETERS "/sys/module/avfork/parameters/"
 
 #define CHILD_MEMORY	(64 * 1024)
 #define CHILD_TLS	4096

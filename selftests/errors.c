@@ -15,7 +15,7 @@
 
 #define UNTOUCHED	0x5eed5eed
 #define REFCNT		"/sys/module/avfork/refcnt"
-#define ALLOW_SECCOMP	"/sys/module/avfork/parameters/allow_seccomp"
+#define ALLOW_SECCOMP	AVFORK_PARAMETERS "allow_seccomp"
 #define PAGE		4096UL
 
 /* Outside user space however many levels of page tables there are. */

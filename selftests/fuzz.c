@@ -42,7 +42,7 @@
 #define NR_WORKERS	4
 #define CONTROL_EVERY	100
 #define STUCK_SECONDS	180
-#define SPAWNED		"/sys/module/avfork/parameters/spawned"
+#define SPAWNED		AVFORK_PARAMETERS "spawned"
 
 /* What has to hold, and the results of the test. */
 enum property {

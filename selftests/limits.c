@@ -179,7 +179,7 @@ FIXTURE(limit) {
 	long made;
 };
 
-static const char spawned_path[] = "/sys/module/avfork/parameters/spawned";
+static const char spawned_path[] = AVFORK_PARAMETERS "spawned";
 
 FIXTURE_SETUP(limit)
 {

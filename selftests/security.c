@@ -28,7 +28,7 @@
 #include <sys/uio.h>
 
 #define PAGE		4096UL
-#define ALLOW_SECCOMP	"/sys/module/avfork/parameters/allow_seccomp"
+#define ALLOW_SECCOMP	AVFORK_PARAMETERS "allow_seccomp"
 #define SUID_DUMPABLE	"/proc/sys/fs/suid_dumpable"
 #define YAMA		"/proc/sys/kernel/yama/ptrace_scope"
 

@@ -28,7 +28,7 @@
 #define PATIENCE	100000	/* milliseconds */
 #define RETURNED	7
 
-static const char spawned_path[] = "/sys/module/avfork/parameters/spawned";
+static const char spawned_path[] = AVFORK_PARAMETERS "spawned";
 
 static unsigned int scaled(unsigned int usual)
 {
