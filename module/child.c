@@ -66,7 +66,6 @@ static void entry_free(struct avfork_child *child)
 {
 	put_pid(child->parent);
 	kfree(child);
-	module_put(THIS_MODULE);
 }
 
 static void entry_free_rcu(struct rcu_head *rcu)
@@ -91,9 +90,23 @@ static struct avfork_child *entry_of_current(void)
 }
 
 /*
- * Put the signal back, unless the parent is no longer the program that asked
- * for it: it may have died, and init must be told with SIGCHLD, or have exec'd,
- * which kernel_clone()'s children notice by the same pair of counters.
+ * Whether current's parent is still the program that asked for the signal: it
+ * may have died, and init must be told with SIGCHLD, or have exec'd, which
+ * kernel_clone()'s children notice by the same pair of counters.
+ */
+static bool parent_asked(const struct avfork_child *child)
+{
+	struct task_struct *leader = current->group_leader;
+	struct task_struct *parent = rcu_dereference(leader->real_parent);
+
+	return task_tgid(parent) == child->parent &&
+	       leader->parent_exec_id == READ_ONCE(parent->self_exec_id);
+}
+
+/*
+ * Put the signal back, if the parent asked for it. The first look is for those
+ * who have adopted the child: not for a moment is it to be out of reach of
+ * their wait().
  *
  * The parent's death may be under way on another CPU. forget_original_parent()
  * first changes real_parent, then stores SIGCHLD. Here the signal is stored
@@ -104,14 +117,14 @@ static struct avfork_child *entry_of_current(void)
 static void put_back(const struct avfork_child *child)
 {
 	struct task_struct *leader = current->group_leader;
-	struct task_struct *parent;
 
-	WRITE_ONCE(leader->exit_signal, child->signal);
-	smp_mb(); /* see above; the pair is tasklist_lock and TSO */
-	parent = rcu_dereference(leader->real_parent);
-	if (task_tgid(parent) != child->parent ||
-	    leader->parent_exec_id != READ_ONCE(parent->self_exec_id))
-		WRITE_ONCE(leader->exit_signal, SIGCHLD);
+	if (parent_asked(child)) {
+		WRITE_ONCE(leader->exit_signal, child->signal);
+		smp_mb(); /* see above; the pair is tasklist_lock and TSO */
+		if (parent_asked(child))
+			return;
+	}
+	WRITE_ONCE(leader->exit_signal, SIGCHLD);
 }
 
 /* Take @child out, within rcu_read_lock(). Whether nobody else did. */
@@ -127,6 +140,8 @@ static bool forget(struct avfork_child *child)
 	if (taken) {
 		atomic_dec(&nr_children);
 		call_rcu(&child->rcu, entry_free_rcu);
+		/* avfork_child_exit() waits for our caller, and for that. */
+		module_put(THIS_MODULE);
 	}
 	return taken;
 }
@@ -215,6 +230,7 @@ struct avfork_child *avfork_child_new(int signal)
 void avfork_child_free(struct avfork_child *child)
 {
 	entry_free(child);
+	module_put(THIS_MODULE);
 }
 
 /**
@@ -284,6 +300,6 @@ void avfork_child_exit(void)
 	tracepoint_probe_unregister(exit_tracepoint, before_exit, NULL);
 	tracepoint_probe_unregister(exec_tracepoint, after_exec, NULL);
 	tracepoint_synchronize_unregister();
-	/* The last entry's reference goes inside its RCU callback. */
+	/* For entries that are about to be freed. */
 	rcu_barrier();
 }
