@@ -136,7 +136,7 @@ vm_tests := $(addprefix $(selftests)/,memory stress)
 run-tests:
 	@status=0; \
 	[ $(KERNEL) != debug ] || export AVFORK_STRESS_SPAWNS=2000; \
-	qemu/vm --kernel $(KERNEL) --timeout 3000 -- \
+	qemu/vm --kernel $(KERNEL) --timeout 4500 -- \
 		$(run_selftests) --no-print-directory run_tests || status=1; \
 	[ $(KERNEL) != debug ] || exit $$status; \
 	for backend in clone taskq; do \
