@@ -40,6 +40,9 @@
 
 #define AVFORK_DEVICE "/dev/avfork"
 #define AVFORK_PARAMETERS "/sys/module/avfork/parameters/"
+#define AVFORK_ALLOW_SECCOMP AVFORK_PARAMETERS "allow_seccomp"
+#define AVFORK_SPAWNED AVFORK_PARAMETERS "spawned"
+#define AVFORK_FAILED AVFORK_PARAMETERS "failed"
 
 #define CHILD_MEMORY	(64 * 1024)
 #define CHILD_TLS	4096

@@ -15,7 +15,6 @@
 
 #define UNTOUCHED	0x5eed5eed
 #define REFCNT		"/sys/module/avfork/refcnt"
-#define ALLOW_SECCOMP	AVFORK_PARAMETERS "allow_seccomp"
 #define PAGE		4096UL
 
 /* Outside user space however many levels of page tables there are. */
@@ -423,8 +422,8 @@ TEST_F(caller, under_seccomp)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(EXITED(EPERM), status);
 
-	if (write_file(ALLOW_SECCOMP, "Y"))
-		SKIP(return, "cannot write " ALLOW_SECCOMP);
+	if (write_file(AVFORK_ALLOW_SECCOMP, "Y"))
+		SKIP(return, "cannot write " AVFORK_ALLOW_SECCOMP);
 	pid = fork();
 	if (!pid) {
 		confine(_metadata);
@@ -434,7 +433,7 @@ TEST_F(caller, under_seccomp)
 		_exit(status < 0 ? -status : WEXITSTATUS(status));
 	}
 	EXPECT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, write_file(ALLOW_SECCOMP, "N"));
+	EXPECT_EQ(0, write_file(AVFORK_ALLOW_SECCOMP, "N"));
 	EXPECT_EQ(EXITED(SECCOMP_MODE_FILTER), status);
 }
 

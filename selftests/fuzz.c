@@ -42,7 +42,6 @@
 #define NR_WORKERS	4
 #define CONTROL_EVERY	100
 #define STUCK_SECONDS	180
-#define SPAWNED		AVFORK_PARAMETERS "spawned"
 
 /* What has to hold, and the results of the test. */
 enum property {
@@ -921,7 +920,7 @@ int main(void)
 		seconds = NR_SECONDS;
 	}
 	shared->limit = calls ?: -1UL;
-	spawned = read_number(SPAWNED);
+	spawned = read_number(AVFORK_SPAWNED);
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigemptyset(&set);
@@ -937,7 +936,7 @@ int main(void)
 	    shared->controls_passed < shared->controls * 9 / 10)
 		shared->broken[CONTROLS]++;
 	/* Who was killed in a call could not say what came of it. */
-	spawned = read_number(SPAWNED) - spawned;
+	spawned = read_number(AVFORK_SPAWNED) - spawned;
 	unsure = shared->begun - shared->returned;
 	if (spawned < shared->made || spawned > shared->made + unsure) {
 		ksft_print_msg("the module: %lu children, we: %lu and up to %lu\n",

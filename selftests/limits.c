@@ -179,7 +179,6 @@ FIXTURE(limit) {
 	long made;
 };
 
-static const char spawned_path[] = AVFORK_PARAMETERS "spawned";
 
 FIXTURE_SETUP(limit)
 {
@@ -194,7 +193,7 @@ FIXTURE_SETUP(limit)
 	crowd->cgroup = -1;
 	ASSERT_EQ(0, pipe2(self->pipe, O_CLOEXEC));
 	crowd->grant = (struct avfork_fd){ .parent_fd = self->pipe[1] };
-	self->made = read_number(spawned_path);
+	self->made = read_number(AVFORK_SPAWNED);
 	/* Of children that have lost their parent. */
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 }
@@ -386,7 +385,7 @@ static void memory_is_used_up(struct __test_metadata *_metadata,
 		nr++;
 	}
 	EXPECT_EQ(-ECHILD, ret);
-	EXPECT_EQ(read_number(spawned_path) - self->made, nr);
+	EXPECT_EQ(read_number(AVFORK_SPAWNED) - self->made, nr);
 	/* But for the one that was the memory's last user. */
 	for (i = 0; i < CROWD; i++)
 		cleared += crowd->children[i].memory &&

@@ -28,7 +28,6 @@
 #include <sys/uio.h>
 
 #define PAGE		4096UL
-#define ALLOW_SECCOMP	AVFORK_PARAMETERS "allow_seccomp"
 #define SUID_DUMPABLE	"/proc/sys/fs/suid_dumpable"
 #define YAMA		"/proc/sys/kernel/yama/ptrace_scope"
 
@@ -398,12 +397,12 @@ TEST_F(security, seccomp_filter_that_forbids_clone)
 {
 	EXPECT_EQ(EXITED(EPERM),
 		  in_copy(confined_by_another_thread, &self->device));
-	if (write_file(ALLOW_SECCOMP, "Y"))
-		SKIP(return, "cannot write " ALLOW_SECCOMP);
+	if (write_file(AVFORK_ALLOW_SECCOMP, "Y"))
+		SKIP(return, "cannot write " AVFORK_ALLOW_SECCOMP);
 	/* This one has made a child, which the filter refuses another. */
 	EXPECT_EQ(EXITED(FILTERED),
 		  in_copy(confined_by_another_thread, &self->device));
-	EXPECT_EQ(0, write_file(ALLOW_SECCOMP, "N"));
+	EXPECT_EQ(0, write_file(AVFORK_ALLOW_SECCOMP, "N"));
 }
 
 static int spawn_under_strict_seccomp(void *arg)

@@ -1069,8 +1069,8 @@ TEST_F(spawn, call_restarts_after_a_signal)
 	const struct itimerval off = { 0 };
 	struct child *child = &self->child;
 	struct avfork_fd grant;
-	long spawned = read_number(AVFORK_PARAMETERS "spawned");
-	long failed = read_number(AVFORK_PARAMETERS "failed");
+	long spawned = read_number(AVFORK_SPAWNED);
+	long failed = read_number(AVFORK_FAILED);
 	int pipe_fd[2], i;
 	char byte;
 
@@ -1091,8 +1091,8 @@ TEST_F(spawn, call_restarts_after_a_signal)
 	}
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &off, NULL));
 	/* Each counts once, as the success that it was in the end. */
-	EXPECT_EQ(spawned + i, read_number(AVFORK_PARAMETERS "spawned"));
-	EXPECT_EQ(failed, read_number(AVFORK_PARAMETERS "failed"));
+	EXPECT_EQ(spawned + i, read_number(AVFORK_SPAWNED));
+	EXPECT_EQ(failed, read_number(AVFORK_FAILED));
 	/* No grant of a call that was made again is left. */
 	close(pipe_fd[1]);
 	EXPECT_EQ(0, read(pipe_fd[0], &byte, 1));

@@ -168,21 +168,21 @@ TEST(counters)
 	ASSERT_LE(0, device);
 	if (!geteuid())
 		ASSERT_EQ(0, setresuid(54321, 54321, 54321));
-	spawned = read_number(AVFORK_PARAMETERS "spawned");
-	failed = read_number(AVFORK_PARAMETERS "failed");
+	spawned = read_number(AVFORK_SPAWNED);
+	failed = read_number(AVFORK_FAILED);
 	ASSERT_LE(0, spawned);
 	ASSERT_LE(0, failed);
 	for (i = 0; i < 3; i++)
 		ASSERT_LT(0, run_child(device, &child, child_returns, NULL, 0));
-	EXPECT_EQ(spawned + 3, read_number(AVFORK_PARAMETERS "spawned"));
-	EXPECT_EQ(failed, read_number(AVFORK_PARAMETERS "failed"));
+	EXPECT_EQ(spawned + 3, read_number(AVFORK_SPAWNED));
+	EXPECT_EQ(failed, read_number(AVFORK_FAILED));
 
 	child_init(&child, child_returns, NULL);
 	child.args.stack = 0;
 	ASSERT_EQ(-EINVAL, child_spawn(device, &child));
-	EXPECT_EQ(spawned + 3, read_number(AVFORK_PARAMETERS "spawned"));
-	EXPECT_EQ(failed + 1, read_number(AVFORK_PARAMETERS "failed"));
-	ASSERT_EQ(-1, write_file(AVFORK_PARAMETERS "spawned", "0"));
+	EXPECT_EQ(spawned + 3, read_number(AVFORK_SPAWNED));
+	EXPECT_EQ(failed + 1, read_number(AVFORK_FAILED));
+	ASSERT_EQ(-1, write_file(AVFORK_SPAWNED, "0"));
 }
 
 TEST_HARNESS_MAIN

@@ -28,7 +28,6 @@
 #define PATIENCE	100000	/* milliseconds */
 #define RETURNED	7
 
-static const char spawned_path[] = AVFORK_PARAMETERS "spawned";
 
 static unsigned int scaled(unsigned int usual)
 {
@@ -498,7 +497,7 @@ static void parents_leave(struct __test_metadata *_metadata, int device,
 	ASSERT_NE(MAP_FAILED, (void *)litter);
 	for (round = 0; round < rounds; round++) {
 		__u32 wanted = 1 + round * 37 % (NR_SPAWNERS * LITTER / 2);
-		long made = read_number(spawned_path);
+		long made = read_number(AVFORK_SPAWNED);
 		int pipe[2], report[2], reaped, status, i, cleared = 0;
 		__u32 *words = litter->words[0];
 		pthread_t thread;
@@ -542,7 +541,7 @@ static void parents_leave(struct __test_metadata *_metadata, int device,
 			reaped = reap_litter();
 		}
 		EXPECT_TRUE(no_child_left());
-		made = read_number(spawned_path) - made;
+		made = read_number(AVFORK_SPAWNED) - made;
 		EXPECT_EQ(made, reaped);
 		EXPECT_LE(0, read_to_end(pipe[0], &byte, 1, PATIENCE));
 		/* But for the one that was the memory's last user. */
