@@ -216,6 +216,7 @@ pid_t guard_spawn(struct child *child)
 {
 	struct guards *guards = wiped_get(&the_guards, sizeof(*guards));
 	struct guard *guard;
+	int error = 0;
 	pid_t pid;
 
 	if (!guards)
@@ -250,25 +251,24 @@ pid_t guard_spawn(struct child *child)
 	/* Another thread may wait for any child. */
 	guard->waiters = 1;
 	list_add(guards, guard);
-	if (child->opts->pidfd)
+	if (child->opts->pidfd) {
 		*child->opts->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (child->opts->pidfd && *child->opts->pidfd < 0) {
-		int error = errno;
-
-		/* As if there had been none. */
-		kill(pid, SIGKILL);
-		atomic_store(&guard->seen, 1);
-		futex_wake(&guard->seen);
-		guard_reap(pid);
-		list_put(guards, guard, false);
-		child->owned = NULL;
-		errno = error;
-		return -1;
+		if (*child->opts->pidfd < 0)
+			error = errno;
 	}
+	/* Without a pidfd, as if there had been no child. */
+	if (error)
+		kill(pid, SIGKILL);
 	atomic_store(&guard->seen, 1);
 	futex_wake(&guard->seen);
+	if (error)
+		guard_reap(pid);
 	list_put(guards, guard, false);
-	return pid;
+	if (!error)
+		return pid;
+	child->owned = NULL;
+	errno = error;
+	return -1;
 
 put_child:
 	free(guard->start);
