@@ -807,6 +807,21 @@ static bool reap_some(void)
 	return pid == 0;
 }
 
+/* Where the threads of @pid and of its children are. */
+static void tell_of(pid_t pid)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "for pid in %d $(cat /proc/%d/task/*/children); do "
+		 "cd /proc/$pid/task && for task in *; do "
+		 "grep -E '^(Name|State|Pid|TracerPid|SigPnd|ShdPnd|SigBlk)' $task/status; "
+		 "cat $task/syscall $task/stack; done; done | sed 's/^/# /'",
+		 pid, pid);
+	if (system(command))
+		ksft_print_msg("cannot tell where %d is\n", pid);
+}
+
 /* A worker that makes no progress is killed, once, and told about. */
 static void kill_stuck(void)
 {
@@ -827,6 +842,7 @@ static void kill_stuck(void)
 			continue;
 		ksft_print_msg("worker %u, generation %u, call %u: stuck\n", i,
 			       now->generation, now->call);
+		tell_of(workers[i]);
 		shared->broken[WORKERS]++;
 		kill(workers[i], SIGKILL);
 	}
