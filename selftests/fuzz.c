@@ -939,6 +939,11 @@ int main(void)
 	spawned = read_number(AVFORK_SPAWNED);
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	/*
+	 * khugepaged holds the lock of a worker's memory at the lowest priority:
+	 * for minutes, where emulated CPUs are short.
+	 */
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
