@@ -557,11 +557,14 @@ TEST_F(hidden, waited_for_twice)
 	pid_t pid;
 
 	sem_init(&go, 0, 0);
-	for (round = 0; round < 50; round++) {
+	for (round = 0; round < 100; round++) {
 		pid = avforkx(variant->flags, wait_for, &go);
 		ASSERT_LT(0, pid);
 		for (i = 0; i < 2; i++) {
 			waiters[i] = (struct waiter){ .pid = pid, .status = -1 };
+			/* By number, or as any child. */
+			if (round % 2 && i)
+				waiters[i].pid = -1;
 			ASSERT_EQ(0, pthread_create(&threads[i], NULL,
 						    wait_in_thread,
 						    &waiters[i]));
@@ -629,6 +632,88 @@ TEST_F(hidden, in_another_pid_namespace)
 		ASSERT_EQ(2, reap(pid));
 	}
 	ASSERT_FAILS(ECHILD, waitpid(-1, NULL, __WALL));
+}
+
+struct sync {
+	int flags;
+	sem_t running, go;
+	pid_t parent;
+	bool left;
+	pid_t pid;
+	bool left_by_then;
+};
+
+static int leave_when_told(void *arg)
+{
+	struct sync *sync = arg;
+
+	sync->parent = getppid();
+	sem_post(&sync->running);
+	sem_wait(&sync->go);
+	sync->left = true;
+	return 0;
+}
+
+static void *spawn_sync(void *arg)
+{
+	struct sync *sync = arg;
+
+	sync->pid = avforkx(sync->flags | AVFORK_SYNC, leave_when_told, sync);
+	sync->left_by_then = sync->left;
+	return NULL;
+}
+
+/* Without the module there is a process between us and a hidden child. */
+TEST_F(hidden, sync_outlives_what_is_between)
+{
+	struct sync sync = { .flags = variant->flags };
+	pthread_t thread;
+	siginfo_t info;
+	int status;
+
+	if (!backend_is("clone"))
+		SKIP(return, "nothing is between with this backend");
+	sem_init(&sync.running, 0, 0);
+	sem_init(&sync.go, 0, 0);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, spawn_sync, &sync));
+	sem_wait(&sync.running);
+	ASSERT_NE(getpid(), sync.parent);
+	ASSERT_EQ(0, kill(sync.parent, SIGKILL));
+	ASSERT_EQ(0, waitid(P_PID, sync.parent, &info,
+			    WEXITED | WNOWAIT | __WALL));
+	sem_post(&sync.go);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_LT(0, sync.pid);
+	ASSERT_TRUE(sync.left_by_then);
+	ASSERT_EQ(sync.pid, avfork_waitpid(sync.pid, &status, 0));
+	ASSERT_EQ(SIGKILL, status);
+	ASSERT_FAILS(ECHILD, waitpid(-1, NULL, __WALL));
+}
+
+/* Nor is a wait for any child to find that, where it could make none. */
+TEST_F(hidden, failure_is_no_child)
+{
+	struct waiter waiter = { .pid = -1 };
+	pthread_t thread;
+	int round;
+	sem_t go;
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	sem_init(&go, 0, 0);
+	pid = avforkx(variant->flags, wait_for, &go);
+	ASSERT_LT(0, pid);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_in_thread, &waiter));
+	/* Where there are no user namespaces. */
+	ASSERT_EQ(0, chroot("/proc"));
+	self->opts.namespaces = CLONE_NEWUSER;
+	for (round = 0; round < 200; round++)
+		ASSERT_FAILS(EPERM, avfork_with(&self->opts, return_arg, NULL));
+	sem_post(&go);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(pid, waiter.found);
+	ASSERT_EQ(0, waiter.status);
 }
 
 TEST_F(hidden, stopped_and_continued)

@@ -51,7 +51,7 @@ static pid_t clone_make(const struct child *child, struct carrier *carrier)
 	if (!start)
 		return -1;
 	carrier->start = start;
-	pid = clone_start(child->opts, SIGCHLD, carrier, start);
+	pid = clone_start(child->opts, SIGCHLD, carrier, start, NULL);
 	if (pid < 0)
 		free(start);
 	return pid;

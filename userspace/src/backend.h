@@ -20,8 +20,8 @@
  * @start_routine: what it runs
  * @arg:           passed to that
  * @owned:         memory of malloc() that it uses until it has left ours, or
- *                 NULL. Once there is a child the backend frees it; one that
- *                 cannot tell whether there is sets it to NULL
+ *                 NULL. Once there is a child the backend frees it, and sets
+ *                 this to NULL if it fails nevertheless
  * @lent:          set by the backend: a word that holds @ticket until the child
  *                 has left our memory, and never again. It is a futex
  * @ticket:        set by the backend

@@ -54,14 +54,16 @@ static long clone_old(const struct clone_args *args, void *arg)
 		return -ENOSYS;
 	pid = clone(run, (char *)(uintptr_t)(args->stack + args->stack_size),
 		    (int)(args->flags | args->exit_signal), arg,
-		    (void *)(uintptr_t)args->pidfd,
+		    (void *)(uintptr_t)(args->pidfd ? args->pidfd :
+						      args->parent_tid),
 		    (void *)(uintptr_t)args->tls,
 		    (void *)(uintptr_t)args->child_tid);
 	return pid < 0 ? -errno : pid;
 }
 
 pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
-		  const struct carrier *carrier, struct start *start)
+		  const struct carrier *carrier, struct start *start,
+		  _Atomic pid_t *pid)
 {
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_SETTLS | CLONE_CHILD_CLEARTID |
@@ -75,7 +77,7 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 		.tls = carrier->thread_pointer,
 	};
 	kernel_sigset saved;
-	long pid;
+	long ret;
 
 	if (opts->flags & AVFORK_SYNC)
 		args.flags |= CLONE_VFORK;
@@ -86,17 +88,21 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	if (opts->pidfd) {
 		args.flags |= CLONE_PIDFD;
 		args.pidfd = (uintptr_t)opts->pidfd;
+	} else if (pid) {
+		/* clone(2) has but one place for the two. */
+		args.flags |= CLONE_PARENT_SETTID;
+		args.parent_tid = (uintptr_t)pid;
 	}
 
 	/* None of our handlers is to run in the child. */
 	start_block_signals(&saved);
-	pid = clone3(&args, start);
-	if (pid == -ENOSYS)
-		pid = clone_old(&args, start);
+	ret = clone3(&args, start);
+	if (ret == -ENOSYS)
+		ret = clone_old(&args, start);
 	start_restore_signals(&saved);
-	if (pid < 0) {
-		errno = (int)-pid;
+	if (ret < 0) {
+		errno = (int)-ret;
 		return -1;
 	}
-	return (pid_t)pid;
+	return (pid_t)ret;
 }

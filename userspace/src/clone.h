@@ -11,9 +11,12 @@
 /*
  * Make a child of the caller that does start_run(@start) on @carrier. Of @opts
  * count what @start has not: flags, namespaces, stack, cgroup, pidfd. Its pid,
- * or -1 with errno, ENOSYS for what this kernel's clone cannot do.
+ * or -1 with errno, ENOSYS for what this kernel's clone cannot do. The pid is
+ * in @pid, too, before the child runs, unless that is NULL or a pidfd is asked
+ * for.
  */
 pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
-		  const struct carrier *carrier, struct start *start);
+		  const struct carrier *carrier, struct start *start,
+		  _Atomic pid_t *pid);
 
 #endif

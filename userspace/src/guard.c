@@ -28,13 +28,16 @@
  * @carrier:  the child's
  * @start:    the child's
  * @parent:   our pid
- * @pid:      the child's; -1 if there is none, 0 while it is not known
- * @error:    why there is none
- * @status:   how it has ended, as waitpid(2) has it. As if killed, as long as
- *            the guardian has said nothing else
- * @guardian: the guardian's pid
+ * @pid:      the child's, 0 while there is none. By the kernel, so that it can
+ *            be told even when the guardian is killed
+ * @error:    why there is none. As if for want of processes, as long as the
+ *            guardian has said nothing else
+ * @status:   how it has ended, as waitpid(2) has it; in the same way, as if
+ *            killed
+ * @guardian: the guardian's pid, by the kernel as well: another thread may reap
+ *            it before we know it
  * @lent:     the word of the guardian's carrier; a futex
- * @ticket:   what that holds until @pid has been set; then one more
+ * @ticket:   what that holds until the guardian has tried; then one more
  * @seen:     set when the caller knows the child, which may then be reaped. A
  *            futex
  * @waiters:  calls that use this
@@ -46,10 +49,10 @@ struct guard {
 	struct carrier *carrier;
 	struct start *start;
 	pid_t parent;
-	pid_t pid;
+	_Atomic pid_t pid;
 	int error;
 	int status;
-	pid_t guardian;
+	_Atomic pid_t guardian;
 	_Atomic uint32_t *lent;
 	uint32_t ticket;
 	_Atomic uint32_t seen;
@@ -79,19 +82,16 @@ static int guardian(void *arg)
 	 * In the pid namespace that the caller has chosen for its children: a
 	 * pid would mean nothing to the caller.
 	 */
-	guard->pid = -1;
-	guard->error = EAGAIN;
-	if (getppid() == guard->parent) {
-		guard->pid = clone_start(&guard->opts, SIGCHLD, guard->carrier,
-					 guard->start);
+	if (getppid() == guard->parent &&
+	    clone_start(&guard->opts, SIGCHLD, guard->carrier, guard->start,
+			&guard->pid) < 0)
 		guard->error = errno;
-	}
 	prctl(PR_SET_NAME, "avfork-guardian");
 	/* The child has what was granted; here it would keep pipes open. */
 	closefrom(0);
 	atomic_store(guard->lent, guard->ticket + 1);
 	futex_wake(guard->lent);
-	if (guard->pid < 0)
+	if (!guard->pid)
 		return 0;
 
 	/* No event tells of the parent's end; it may be another thread's. */
@@ -124,8 +124,7 @@ static int guardian_make(struct guard *guard, const struct child *child)
 	carrier->start = start;
 	guard->lent = carrier->lent;
 	guard->ticket = carrier->ticket;
-	guard->guardian = clone_start(&opts, 0, carrier, start);
-	if (guard->guardian >= 0)
+	if (clone_start(&opts, 0, carrier, start, &guard->guardian) >= 0)
 		return 0;
 	free(start);
 put_carrier:
@@ -166,8 +165,10 @@ static int child_prepare(struct guard *guard, struct child *child)
 	return 0;
 }
 
+/* It stays until list_put(). */
 static void list_add(struct guards *guards, struct guard *guard)
 {
+	guard->waiters = 1;
 	pthread_mutex_lock(&guards->lock);
 	guard->next = guards->first;
 	guards->first = guard;
@@ -225,32 +226,29 @@ pid_t guard_spawn(struct child *child)
 	if (!guard)
 		return -1;
 	guard->parent = getpid();
+	guard->error = EAGAIN;
 	guard->status = SIGKILL;
-	if (child_prepare(guard, child))
-		goto free_guard;
+	if (child_prepare(guard, child)) {
+		free(guard);
+		return -1;
+	}
+	/* Another thread may wait for any child. */
+	list_add(guards, guard);
 	if (guardian_make(guard, child))
 		goto put_child;
 
 	/* The kernel clears it should the guardian be killed. */
 	futex_wait_while(guard->lent, guard->ticket);
 	pid = guard->pid;
-	if (pid <= 0) {
+	if (!pid) {
 		guard_reap(guard->guardian);
 		errno = guard->error;
-		if (pid < 0)
-			goto put_child;
-		/*
-		 * Killed, perhaps when it had just made the child: what that
-		 * may be using is lost.
-		 */
-		child->owned = NULL;
-		errno = EAGAIN;
-		goto free_guard;
+		goto put_child;
 	}
+	/* One that was killed has not waited for this. */
+	if (child->opts->flags & AVFORK_SYNC)
+		futex_wait_while(child->lent, child->ticket);
 
-	/* Another thread may wait for any child. */
-	guard->waiters = 1;
-	list_add(guards, guard);
 	if (child->opts->pidfd) {
 		*child->opts->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 		if (*child->opts->pidfd < 0)
@@ -273,19 +271,26 @@ pid_t guard_spawn(struct child *child)
 put_child:
 	free(guard->start);
 	pool_put(guard->carrier);
-free_guard:
-	free(guard);
+	list_put(guards, guard, true);
 	return -1;
 }
 
 /**
- * struct wait - what a cancelled wait has to give back
- * @guards: the list
- * @guard:  one of it, or NULL
+ * struct wait - a wait that goes on
+ * @guards:  the list
+ * @guard:   one of it that is held, or NULL
+ * @pid:     as for waitpid(2)
+ * @options: as well
+ * @found:   its result
+ * @status:  where that is a pid
  */
 struct wait {
 	struct guards *guards;
 	struct guard *guard;
+	pid_t pid;
+	int options;
+	pid_t found;
+	int status;
 };
 
 static void wait_cancelled(void *arg)
@@ -296,41 +301,78 @@ static void wait_cancelled(void *arg)
 		list_put(wait->guards, wait->guard, false);
 }
 
+/* Of any child or any of a group: as waitpid(2), but nothing is reaped. */
+static pid_t look(const struct wait *wait)
+{
+	pid_t group = wait->pid ? -wait->pid : getpgrp();
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(wait->pid == -1 ? P_ALL : P_PGID, (id_t)group, &info,
+		   wait->options | WEXITED | WNOWAIT | __WALL))
+		return -1;
+	return info.si_pid;
+}
+
+/* Have a result that is about a guardian be about its child. */
+static void tell_of_child(struct wait *wait)
+{
+	struct guard *guard = wait->guard;
+	/* Or it has been stopped, or continued, as its child has. */
+	bool dead = wait->found > 0 &&
+		    (WIFEXITED(wait->status) || WIFSIGNALED(wait->status));
+	/* Another wait with __WALL has been faster. */
+	bool gone = wait->found < 0 && errno == ECHILD &&
+		    !(wait->options & __WNOTHREAD);
+
+	if (wait->found > 0)
+		wait->found = guard->pid;
+	if (dead)
+		wait->status = guard->status;
+	list_put(wait->guards, guard, dead || gone);
+	wait->guard = NULL;
+}
+
+/*
+ * Return: whether there is a result. Whoever reaps a guardian holds its guard
+ * before that: it would be a process that nobody knows if another thread, for
+ * which it is gone, were to take that off the list first.
+ */
+static bool wait_once(struct wait *wait)
+{
+	bool any = wait->pid <= 0;
+	pid_t pid = any ? look(wait) : wait->pid;
+
+	wait->found = pid;
+	if (pid <= 0)
+		return true;
+	wait->guard = list_get(wait->guards, pid, any);
+	if (wait->guard)
+		pid = wait->guard->guardian;
+	wait->found = waitpid(pid, &wait->status,
+			      wait->options | __WALL | (any ? WNOHANG : 0));
+	if (wait->guard)
+		tell_of_child(wait);
+	/* Another thread was faster, or that was a guardian without a child. */
+	return !any || wait->found > 0;
+}
+
 pid_t guard_waitpid(pid_t pid, int *status, int options)
 {
-	struct guards *guards = atomic_load(&the_guards);
-	struct wait wait = { .guards = guards };
-	int how = 0;
-	pid_t found;
+	struct wait wait = {
+		.guards = atomic_load(&the_guards), .pid = pid, .options = options,
+	};
 
 	/* A child's own children are none of these, nor is its life ours. */
-	if (!guards || spawn_in_child())
+	if (!wait.guards || spawn_in_child())
 		return waitpid(pid, status, options | __WALL);
 
-	if (pid > 0)
-		wait.guard = list_get(guards, pid, false);
 	pthread_cleanup_push(wait_cancelled, &wait);
-	found = waitpid(wait.guard ? wait.guard->guardian : pid, &how,
-			options | __WALL);
+	while (!wait_once(&wait))
+		;
 	pthread_cleanup_pop(0);
-	if (!wait.guard && found > 0)
-		wait.guard = list_get(guards, found, true);
-	if (wait.guard) {
-		/* Or it has been stopped, or continued, as its child has. */
-		bool dead = found > 0 && (WIFEXITED(how) || WIFSIGNALED(how));
-		/* Another wait with __WALL has been faster. */
-		bool gone = found < 0 && errno == ECHILD &&
-			    !(options & __WNOTHREAD);
-
-		if (found > 0)
-			found = wait.guard->pid;
-		if (dead)
-			how = wait.guard->status;
-		list_put(guards, wait.guard, dead || gone);
-	}
-	if (found > 0 && status)
-		*status = how;
-	return found;
+	if (wait.found > 0 && status)
+		*status = wait.status;
+	return wait.found;
 }
 
 void guard_reap(pid_t pid)
