@@ -733,10 +733,21 @@ TEST_F(hidden, stopped_and_continued)
 	ASSERT_EQ(ECHILD, errno);
 }
 
+static int sigchld_is_ignored(void *arg)
+{
+	struct sigaction action;
+
+	sigaction(SIGCHLD, NULL, &action);
+	return action.sa_handler == SIG_IGN;
+}
+
 TEST_F(hidden, kept_where_sigchld_is_ignored)
 {
 	signal(SIGCHLD, SIG_IGN);
 	ASSERT_EQ(9, reap(avforkx(variant->flags, return_arg, (void *)9)));
+	ASSERT_EQ(0, reap(avforkx(variant->flags, sigchld_is_ignored, NULL)));
+	ASSERT_EQ(1, reap(avforkx(variant->flags | AVFORK_INHERIT_SIGNALS,
+				  sigchld_is_ignored, NULL)));
 }
 
 TEST(waitpid_reaps_any)

@@ -119,8 +119,12 @@ static int guardian_make(struct guard *guard, const struct child *child)
 	start = start_new(&guarded);
 	if (!start)
 		goto put_carrier;
-	/* Nothing but the end of its child is to end it. */
+	/*
+	 * Nothing but the end of its child is to end it, and where SIGCHLD is
+	 * ignored it would not be told how that has ended.
+	 */
 	start->mask = ~0ULL;
+	start->ignored = 0;
 	carrier->start = start;
 	guard->lent = carrier->lent;
 	guard->ticket = carrier->ticket;

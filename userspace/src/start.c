@@ -14,6 +14,9 @@
 
 #define EXIT_NO_FD	127	/* as for what cannot be exec'd */
 
+#define NR_SIGNALS	64
+#define SIGNAL(sig)	((kernel_sigset)1 << ((sig) - 1))
+
 static void set_mask(const kernel_sigset *mask, kernel_sigset *saved)
 {
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, saved, sizeof(*mask));
@@ -118,6 +121,22 @@ static void grant_stdio(struct start *start)
 	qsort(start->fds, added, sizeof(*start->fds), by_child_fd);
 }
 
+static kernel_sigset ignored_signals(void)
+{
+	kernel_sigset ignored = 0;
+	int sig;
+
+	for (sig = 1; sig <= NR_SIGNALS; sig++) {
+		struct sigaction action;
+
+		/* It fails for libc's own signals, which nobody can ignore. */
+		if (!sigaction(sig, NULL, &action) &&
+		    action.sa_handler == SIG_IGN)
+			ignored |= SIGNAL(sig);
+	}
+	return ignored;
+}
+
 struct start *start_new(const struct child *child)
 {
 	const struct avfork_opts *opts = child->opts;
@@ -136,7 +155,9 @@ struct start *start_new(const struct child *child)
 		return NULL;
 	start->start_routine = child->start_routine;
 	start->arg = child->arg;
-	start->flags = opts->flags;
+	start->inherit_fds = opts->flags & AVFORK_INHERIT_FDS;
+	start->mask = 0;
+	start->ignored = 0;
 	start->nr_fds = opts->nr_fds;
 	if (copy_from_caller(start->fds, opts->fds,
 			     opts->nr_fds * sizeof(*start->fds)))
@@ -146,11 +167,11 @@ struct start *start_new(const struct child *child)
 		goto fail;
 	if (opts->flags & AVFORK_STDIO)
 		grant_stdio(start);
-	if (opts->flags & AVFORK_INHERIT_SIGNALS)
+	if (opts->flags & AVFORK_INHERIT_SIGNALS) {
 		syscall(SYS_rt_sigprocmask, SIG_SETMASK, NULL, &start->mask,
 			sizeof(start->mask));
-	else
-		start->mask = 0;
+		start->ignored = ignored_signals();
+	}
 	return start;
 
 fail:
@@ -232,20 +253,19 @@ static void close_others(const struct start *start)
 	closefrom(next);
 }
 
-static void reset_dispositions(bool inherit)
+static void set_dispositions(kernel_sigset ignored)
 {
 	/* Of whatever layout: all zero is SIG_DFL, no flags, no mask. */
 	static const unsigned long by_default[16];
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	int sig;
 
-	for (sig = 1; sig < 65; sig++) {
-		struct sigaction old;
-
-		if (inherit && !sigaction(sig, NULL, &old) &&
-		    old.sa_handler == SIG_IGN)
-			continue;
-		syscall(SYS_rt_sigaction, sig, by_default, NULL,
-			sizeof(kernel_sigset));
+	for (sig = 1; sig <= NR_SIGNALS; sig++) {
+		if (ignored & SIGNAL(sig))
+			sigaction(sig, &ignore, NULL);
+		else
+			syscall(SYS_rt_sigaction, sig, by_default, NULL,
+				sizeof(kernel_sigset));
 	}
 }
 
@@ -256,11 +276,11 @@ void start_run(struct start *start)
 	spawn_enter_child();
 	/* The kernel has done so, but not for a child that stops its parent. */
 	sigaltstack(&no_stack, NULL);
-	reset_dispositions(start->flags & AVFORK_INHERIT_SIGNALS);
+	set_dispositions(start->ignored);
 	/* Another thread may have closed a source since it was checked. */
 	if (make_grants(start))
 		_exit(EXIT_NO_FD);
-	if (!(start->flags & AVFORK_INHERIT_FDS))
+	if (!start->inherit_fds)
 		close_others(start);
 	set_mask(&start->mask, NULL);
 	/* _exit: the parent's atexit handlers stay there. */

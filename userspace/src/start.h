@@ -19,16 +19,18 @@ void start_restore_signals(const kernel_sigset *saved);
  * struct start - what one child does first
  * @start_routine: then
  * @arg:           passed to it
- * @flags:         AVFORK_INHERIT_*
- * @mask:          the caller's signals, with AVFORK_INHERIT_SIGNALS
+ * @inherit_fds:   AVFORK_INHERIT_FDS
+ * @mask:          the signals that it blocks
+ * @ignored:       those that it ignores
  * @nr_fds:        number of grants
  * @fds:           the grants, by ascending child_fd
  */
 struct start {
 	int (*start_routine)(void *arg);
 	void *arg;
-	int flags;
+	bool inherit_fds;
 	kernel_sigset mask;
+	kernel_sigset ignored;
 	size_t nr_fds;
 	struct avfork_fd fds[];
 };
