@@ -79,8 +79,9 @@ static int guardian(void *arg)
 	struct guard *guard = arg;
 
 	/*
-	 * In the pid namespace that the caller has chosen for its children: a
-	 * pid would mean nothing to the caller.
+	 * Where the caller has chosen another pid namespace for its children
+	 * getppid() is 0, and a pid of that namespace would mean nothing to the
+	 * caller.
 	 */
 	if (getppid() == guard->parent &&
 	    clone_start(&guard->opts, SIGCHLD, guard->carrier, guard->start,
@@ -245,13 +246,13 @@ pid_t guard_spawn(struct child *child)
 	futex_wait_while(guard->lent, guard->ticket);
 	pid = guard->pid;
 	if (!pid) {
-		guard_reap(guard->guardian);
+		/* No cancellation. ECHILD: a wait for any child was faster. */
+		while (syscall(SYS_wait4, guard->guardian, NULL, __WALL,
+			       NULL) < 0 && errno == EINTR)
+			;
 		errno = guard->error;
 		goto put_child;
 	}
-	/* One that was killed has not waited for this. */
-	if (child->opts->flags & AVFORK_SYNC)
-		futex_wait_while(child->lent, child->ticket);
 
 	if (child->opts->pidfd) {
 		*child->opts->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -261,6 +262,9 @@ pid_t guard_spawn(struct child *child)
 	/* Without a pidfd, as if there had been no child. */
 	if (error)
 		kill(pid, SIGKILL);
+	/* A guardian that was killed has not waited for this. */
+	if (child->opts->flags & AVFORK_SYNC)
+		futex_wait_while(child->lent, child->ticket);
 	atomic_store(&guard->seen, 1);
 	futex_wake(&guard->seen);
 	if (error)
@@ -286,7 +290,7 @@ put_child:
  * @pid:     as for waitpid(2)
  * @options: as well
  * @found:   its result
- * @status:  where that is a pid
+ * @status:  valid where that is a pid
  */
 struct wait {
 	struct guards *guards;
@@ -308,10 +312,15 @@ static void wait_cancelled(void *arg)
 /* Of any child or any of a group: as waitpid(2), but nothing is reaped. */
 static pid_t look(const struct wait *wait)
 {
-	pid_t group = wait->pid ? -wait->pid : getpgrp();
+	id_t group = wait->pid ? 0U - (id_t)wait->pid : (id_t)getpgrp();
 	siginfo_t info = { .si_pid = 0 };
 
-	if (waitid(wait->pid == -1 ? P_ALL : P_PGID, (id_t)group, &info,
+	/* What waitid(2) takes and waitpid(2) does not. */
+	if (wait->options & (WEXITED | WNOWAIT)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (waitid(wait->pid == -1 ? P_ALL : P_PGID, group, &info,
 		   wait->options | WEXITED | WNOWAIT | __WALL))
 		return -1;
 	return info.si_pid;
@@ -321,7 +330,7 @@ static pid_t look(const struct wait *wait)
 static void tell_of_child(struct wait *wait)
 {
 	struct guard *guard = wait->guard;
-	/* Or it has been stopped, or continued, as its child has. */
+	/* Or it has been stopped, or continued. */
 	bool dead = wait->found > 0 &&
 		    (WIFEXITED(wait->status) || WIFSIGNALED(wait->status));
 	/* Another wait with __WALL has been faster. */
@@ -338,8 +347,8 @@ static void tell_of_child(struct wait *wait)
 
 /*
  * Return: whether there is a result. Whoever reaps a guardian holds its guard
- * before that: it would be a process that nobody knows if another thread, for
- * which it is gone, were to take that off the list first.
+ * before that: if another thread, which finds it gone, took the guard off the
+ * list first, the guardian would pass for an ordinary child here.
  */
 static bool wait_once(struct wait *wait)
 {
@@ -357,7 +366,8 @@ static bool wait_once(struct wait *wait)
 	if (wait->guard)
 		tell_of_child(wait);
 	/* Another thread was faster, or that was a guardian without a child. */
-	return !any || wait->found > 0;
+	return !any || wait->found > 0 ||
+	       (wait->found < 0 && errno != ECHILD);
 }
 
 pid_t guard_waitpid(pid_t pid, int *status, int options)
