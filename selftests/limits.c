@@ -179,7 +179,6 @@ FIXTURE(limit) {
 	long made;
 };
 
-
 FIXTURE_SETUP(limit)
 {
 	self->nr_fds = count_descriptors();

@@ -28,7 +28,6 @@
 #define PATIENCE	100000	/* milliseconds */
 #define RETURNED	7
 
-
 static unsigned int scaled(unsigned int usual)
 {
 	const char *wanted = getenv("AVFORK_STRESS_SPAWNS");
