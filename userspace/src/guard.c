@@ -109,23 +109,22 @@ static int guardian_make(struct guard *guard, const struct child *child)
 		.flags = child->opts->flags & AVFORK_INTO_CGROUP,
 		.cgroup_fd = child->opts->cgroup_fd,
 	};
+	struct avfork_opts granted = *child->opts;
 	const struct child guarded = {
-		.opts = child->opts, .start_routine = guardian, .arg = guard,
+		.opts = &granted, .start_routine = guardian, .arg = guard,
 	};
 	struct carrier *carrier = pool_get(&opts);
 	struct start *start;
 
 	if (!carrier)
 		return -1;
+	/* Where SIGCHLD is ignored it would not be told how its child ended. */
+	granted.flags &= ~AVFORK_INHERIT_SIGNALS;
 	start = start_new(&guarded);
 	if (!start)
 		goto put_carrier;
-	/*
-	 * Nothing but the end of its child is to end it, and where SIGCHLD is
-	 * ignored it would not be told how that has ended.
-	 */
+	/* Nothing but the end of its child is to end it. */
 	start->mask = ~0ULL;
-	start->ignored = 0;
 	carrier->start = start;
 	guard->lent = carrier->lent;
 	guard->ticket = carrier->ticket;
