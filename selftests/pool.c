@@ -23,12 +23,6 @@
 #include "../kselftest_harness.h"
 #include "helpers.h"
 
-/* Idle carriers leave within two rounds of the janitor, one second each. */
-#define IDLE_LIMIT 20
-
-#define ASSERT_POOL_LEAVES() ASSERT_TRUE(COMES_TRUE(count_threads() == 1, \
-						     IDLE_LIMIT))
-
 /* Children that wait: all of them hold a carrier until the semaphore says. */
 #define CROWD_MAX 400
 
@@ -78,38 +72,41 @@ static unsigned int count_maps(void)
 
 TEST(grows_and_shrinks)
 {
-	unsigned int maps = 0, fds = 0, round;
+	unsigned int maps = 0, maps_before, fds = 0, round = 0;
 	static struct crowd crowd;
 
 	/* Which thread uses which of malloc's arenas is up to chance. */
 	mallopt(M_ARENA_MAX, 1);
 	ASSERT_EQ(1, count_threads());
-	/* After the first, glibc has a cache of thread stacks. */
-	for (round = 0; round < 3; round++) {
+	/*
+	 * After the first round, glibc has a cache of thread stacks. That grows
+	 * again if carriers leave while others come, on a slow machine; what
+	 * is lost is lost in every round.
+	 */
+	do {
 		ASSERT_PASSED(crowd_start(&crowd, 50));
 		/* Ours, theirs, and the janitor where there is one. */
 		ASSERT_EQ(1 + 50 + JANITORS, count_threads());
 		ASSERT_PASSED(crowd_end(&crowd));
 		/*
-		 * They are used again, before they leave. A worker needs a
-		 * moment from its child's death on.
+		 * They are used again, before they leave, but for the few that
+		 * the janitor has in its hands. A worker needs a moment from its
+		 * child's death on.
 		 */
 		ASSERT_PASSED(crowd_start(&crowd, 50));
-		if (backend_is("taskq")) {
-			ASSERT_GE(1 + 50 + 50, count_threads());
-		} else {
-			ASSERT_EQ(1 + 50 + 1, count_threads());
-		}
+		ASSERT_GE(1 + 50 + (backend_is("taskq") ? 50 : 10),
+			  count_threads());
 		ASSERT_PASSED(crowd_end(&crowd));
-		ASSERT_POOL_LEAVES();
-		/* How many stacks glibc kept depends on how many workers ran. */
-		if (round && !backend_is("taskq"))
-			ASSERT_EQ(maps, count_maps());
+		ASSERT_TRUE(threads_leave());
 		if (round)
 			ASSERT_EQ(fds, count_fds());
-		maps = count_maps();
 		fds = count_fds();
-	}
+		maps_before = maps;
+		maps = count_maps();
+	} while (++round < 3 || (maps != maps_before && round < 10));
+	/* How many stacks glibc kept depends on how many workers ran. */
+	if (!backend_is("taskq"))
+		ASSERT_EQ(maps_before, maps);
 }
 
 static __thread int thread_local_value = 1;
@@ -144,7 +141,7 @@ TEST(busy_carriers_stay)
 	sem_post(&go);
 	ASSERT_PASSED(reap(pid));
 	ASSERT_EQ(1, thread_local_value);
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 /* Spawn at the very moment when the last carrier leaves, and the janitor. */
@@ -157,7 +154,7 @@ static int meet_the_janitor(void *arg)
 		REQUIRE(COMES_TRUE(count_threads() < 3, IDLE_LIMIT));
 	}
 	REQUIRE(reap(avfork(return_arg, arg)) == 3);
-	REQUIRE(COMES_TRUE(count_threads() == 1, IDLE_LIMIT));
+	REQUIRE(threads_leave());
 	return 0;
 }
 
@@ -282,7 +279,7 @@ TEST(signals_stay_ours)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	kill(getpid(), SIGUSR1);
 	ASSERT_PASSED(crowd_end(&crowd));
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 	ASSERT_EQ(0, handled_by);
 	sigpending(&pending);
 	ASSERT_EQ(1, sigismember(&pending, SIGUSR1));
@@ -379,14 +376,16 @@ static int use_in_copy(void *arg)
 	REQUIRE(reap(avfork(return_arg, (void *)5)) == 5);
 	if (crowd_start(&crowd, 5))
 		return 1;
-	/* The first worker may yet have to see that its child has died. */
-	REQUIRE(count_threads() == 1 + 5 + JANITORS ||
-		(backend_is("taskq") && count_threads() == 1 + 6));
+	/*
+	 * The first worker may yet have to see that its child has died, or the
+	 * first carrier be on its way out.
+	 */
+	REQUIRE(COMES_TRUE(count_threads() == 1 + 5 + JANITORS, IDLE_LIMIT));
 	if (depth && in_copy(use_in_copy, (void *)(depth - 1L)))
 		return 1;
 	if (crowd_end(&crowd))
 		return 1;
-	REQUIRE(depth || COMES_TRUE(count_threads() == 1, IDLE_LIMIT));
+	REQUIRE(depth || threads_leave());
 	return 0;
 }
 
@@ -441,7 +440,7 @@ TEST_F(copy, of_a_busy_pool)
 	ASSERT_EQ(1 + 10 + JANITORS, count_threads());
 	ASSERT_PASSED(crowd_end(&crowd));
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 struct forker {
@@ -488,7 +487,7 @@ TEST(fork_storm)
 		pthread_join(forkers[i].thread, &result);
 		ASSERT_EQ(NULL, result);
 	}
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 /* The descriptor of the device. */
@@ -694,7 +693,7 @@ TEST_F(device, number_taken_under_way)
 	}
 	/* Nobody lost one that he had opened: there is at most one device. */
 	ASSERT_GE(before, count_fds());
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 static int fill_table(void)
@@ -724,7 +723,7 @@ static int run_out_of_numbers(void *arg)
 	close(last);
 	REQUIRE(reap(avfork(return_arg, (void *)6)) == 6);
 	close(device);
-	REQUIRE(count_threads() == 2 + JANITORS);
+	REQUIRE(threads_leave());
 	return 0;
 }
 
@@ -844,11 +843,12 @@ TEST(dlclose_with_a_child)
 		ASSERT_LT(0, pid);
 		ASSERT_EQ(0, dlclose(library));
 		/* The carrier and the janitor are still in there. */
-		ASSERT_TRUE(threads_are(2 + JANITORS));
+		ASSERT_TRUE(COMES_TRUE(count_threads() == 2 + JANITORS,
+				       IDLE_LIMIT));
 		sem_post(&go);
 		ASSERT_EQ(0, reap(pid));
 	}
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 /* What children may do at the same time as each other and as the parent. */
@@ -971,7 +971,7 @@ TEST(four_hundred_at_work)
 		/* Each has 256 KiB and a guard page of its own. */
 		ASSERT_LE(stacks[i - 1] + 256 * 1024 + 4096, stacks[i]);
 	}
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 static int show_cpu(void *arg)
@@ -1002,7 +1002,8 @@ TEST(sched_getcpu_is_not_the_carriers)
 		pin_to(cpu);
 		ASSERT_EQ(cpu, reap(avfork(show_cpu, NULL)));
 	}
-	ASSERT_EQ(2 + JANITORS, count_threads());
+	/* Of one carrier, if it was not late enough for that to leave. */
+	ASSERT_GE(2 + JANITORS, count_threads());
 }
 
 /* Threads that are cancelled. */
@@ -1053,7 +1054,7 @@ TEST(cancelled_threads_lose_nothing)
 		while (waitpid(-1, NULL, __WALL) > 0)
 			;
 	}
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 /* Children that are killed. */
@@ -1087,7 +1088,7 @@ TEST(killed_children_give_back)
 		/* One, and another when the janitor had that in its hands. */
 		ASSERT_TRUE(COMES_TRUE(count_threads() <= 4, IDLE_LIMIT));
 	}
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 static int kill_self(void *arg)
@@ -1099,7 +1100,7 @@ static int kill_self(void *arg)
 TEST(killed_sync_child_gives_back)
 {
 	ASSERT_EQ(-SIGKILL, reap(avforkx(AVFORK_SYNC, kill_self, NULL)));
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 }
 
 static int dump_core(void *arg)
@@ -1132,7 +1133,7 @@ TEST(dumping_child_gives_back)
 
 	ASSERT_EQ(SIGABRT, WTERMSIG(status));
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 	if (!WCOREDUMP(status))
 		SKIP(return, "no core is dumped here");
 }
@@ -1159,7 +1160,7 @@ TEST(exec_gives_back)
 	pid = avfork_with(&opts, become_a_program, (void *)program);
 	ASSERT_LT(0, pid);
 	/* It waits for its input, for as long as it likes. */
-	ASSERT_POOL_LEAVES();
+	ASSERT_TRUE(threads_leave());
 	ASSERT_EQ(0, waitpid(pid, NULL, WNOHANG));
 	close(ends[1]);
 	ASSERT_EQ(0, reap(pid));

@@ -350,10 +350,10 @@ int main(void)
 	const char *wanted = getenv("AVFORK_STRESS_SPAWNS");
 	unsigned long total = wanted ? strtoul(wanted, NULL, 0) : NR_SPAWNS;
 	static struct cache before[MAX_CACHES];
-	unsigned int nr_caches, nr_fds, nr_threads;
+	unsigned int nr_caches, nr_fds;
 	struct memory memory, memory_before;
 	const char *cache = NULL;
-	bool reaped, flat;
+	bool reaped, pool_left, flat;
 	int log;
 
 	setlinebuf(stdout);
@@ -368,7 +368,7 @@ int main(void)
 
 	/* What is allocated once is there after these. */
 	spawn_all(NR_THREADS * 100);
-	nr_threads = COMES_TRUE(count_threads() == 1, 20) ? 1 : 0;
+	pool_left = threads_leave();
 	nr_fds = count_fds();
 	settle();
 	nr_caches = read_caches(before);
@@ -379,9 +379,7 @@ int main(void)
 			 spawned);
 	reaped = waitpid(-1, NULL, WNOHANG | __WALL) == -1 && errno == ECHILD;
 	ksft_test_result(reaped, "no process is left\n");
-	ksft_test_result(nr_threads == 1 &&
-			 COMES_TRUE(count_threads() == 1, 20),
-			 "no carrier is left\n");
+	ksft_test_result(pool_left && threads_leave(), "no carrier is left\n");
 	ksft_test_result(count_fds() == nr_fds, "no descriptor is left\n");
 
 	if (!nr_caches) {
