@@ -383,4 +383,17 @@ static inline int cgroup_make(char *path, size_t size)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/*
+ * The kernel lets go of it a little after the last child's parent was told.
+ * Return: 0 or -1 with errno.
+ */
+static inline int cgroup_remove(const char *path)
+{
+	int ret;
+
+	while ((ret = rmdir(path)) && errno == EBUSY)
+		sched_yield();
+	return ret;
+}
+
 #endif

@@ -209,9 +209,7 @@ FIXTURE_TEARDOWN(limit)
 	close(crowd->device);
 	if (self->cgroup >= 0) {
 		close(self->cgroup);
-		/* The kernel lets go of it a little after we were told. */
-		while (rmdir(self->path) && errno == EBUSY)
-			sched_yield();
+		EXPECT_EQ(0, cgroup_remove(self->path));
 	}
 	EXPECT_EQ(self->nr_fds, count_descriptors());
 }

@@ -324,8 +324,8 @@ TEST_F(security, cgroup_outside_of_what_is_delegated)
 	EXPECT_EQ(EXITED(0), in_copy(make_in_cgroup, fds));
 
 	EXPECT_EQ(0, write_file(CGROUP_ROOT "/cgroup.procs", pid));
-	EXPECT_EQ(0, rmdir(inner));
-	EXPECT_EQ(0, rmdir(outer));
+	EXPECT_EQ(0, cgroup_remove(inner));
+	EXPECT_EQ(0, cgroup_remove(outer));
 }
 
 /* What confines the caller confines the child. */
