@@ -14,11 +14,12 @@
 #include "device.h"
 
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	300
+#define TEST_TIMEOUT_DEFAULT	600
 
 #define LIMIT		20
 #define NR_THREADS	8
 #define NR_SPAWNS	25	/* of each thread */
+#define NR_REFUSALS	100	/* of all threads */
 #define CROWD		1000
 #define SOMEBODY	54321	/* a user without any process */
 
@@ -116,7 +117,8 @@ static int spawn_until_let(void)
 	struct child child;
 	int done = 0, ret;
 
-	while (done < NR_SPAWNS) {
+	/* Not before crowd_storms() has seen what it waits for. */
+	while (done < NR_SPAWNS || word_get(&crowd->refused) < NR_REFUSALS) {
 		ret = crowd_spawn(&child, returns);
 		if (ret == -EAGAIN) {
 			word_increment(&crowd->refused);
@@ -150,7 +152,7 @@ static int crowd_storms(int room)
 	for (i = 0; i < NR_THREADS; i++)
 		REQUIRE(!pthread_create(&threads[i], NULL, spawn_in_thread,
 					NULL));
-	while ((refused = word_get(&crowd->refused)) < 100) {
+	while ((refused = word_get(&crowd->refused)) < NR_REFUSALS) {
 		if (crowd->nr < room)
 			crowd_add();
 		else
