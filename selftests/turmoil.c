@@ -334,8 +334,9 @@ static int says_and_execs(void *arg)
 
 TEST_F(turmoil, of_children_killed)
 {
-	unsigned int rounds = scaled(200), met[4] = { }, i;
-	long lifetime = 0;
+	/* Enough to meet some early, however few are wanted. */
+	unsigned int rounds = 20 + scaled(180), met[4] = { }, i;
+	long lifetime = 0, lived;
 
 	for (i = 0; i < rounds + 5; i++) {
 		/* The first are left alone, and tell how long they live. */
@@ -361,8 +362,10 @@ TEST_F(turmoil, of_children_killed)
 			ASSERT_EQ(0, kill(child.pid, SIGKILL));
 		}
 		status = child_reap(&child);
-		if (!killed)
-			lifetime = nanoseconds() - start;
+		lived = nanoseconds() - start;
+		/* What is more is some other load's. */
+		if (!killed && (!lifetime || lived < lifetime))
+			lifetime = lived;
 		EXPECT_EQ(0, word_get(&child.in_memory));
 		said = read_to_end(pipe[0], &byte, 1, PATIENCE);
 		close(pipe[0]);
