@@ -140,13 +140,13 @@ other_backends := $(if $(filter stock,$(KERNEL))$(within),clone taskq)
 run-tests:
 	@status=0; \
 	[ $(KERNEL) != debug ] || export AVFORK_STRESS_SPAWNS=2000; \
-	qemu/vm --kernel $(KERNEL) --timeout 4500 -- \
+	qemu/vm --kernel $(KERNEL) --timeout 9000 -- \
 		$(run_selftests) --no-print-directory run_tests || status=1; \
 	for backend in $(other_backends); do \
 		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000 \
 			LD_LIBRARY_PATH=$(lib); \
 		$(within) qemu/kselftest $(linux) $(backend_tests) || status=1; \
-		qemu/vm --kernel $(KERNEL) --timeout 1200 -- \
+		qemu/vm --kernel $(KERNEL) --timeout 3600 -- \
 			qemu/kselftest $(linux) $(backend_tests) $(vm_tests) || \
 			status=1; \
 	done; \

@@ -36,7 +36,7 @@
 
 /* For guests that are emulated, with a kernel that checks all it does. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 120
+#define TEST_TIMEOUT_DEFAULT 600
 
 #define AVFORK_DEVICE "/dev/avfork"
 #define AVFORK_PARAMETERS "/sys/module/avfork/parameters/"

@@ -22,7 +22,7 @@
 
 /* For emulated CPUs, and kernels that check all that they do. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#define TEST_TIMEOUT_DEFAULT 600
 
 /*
  * The harness's ASSERTs jump, which neither a child nor a copy of a test can:

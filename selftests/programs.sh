@@ -29,7 +29,7 @@ using()		# PROGRAM [ARGUMENT...]
 {
 	env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME="$dir" LANG=C.UTF-8 \
 		AVFORK_BACKEND=kernel ${library:+LD_PRELOAD="$library"} \
-		timeout 200 "$@"
+		timeout 900 "$@"
 }
 
 # Have FUNCTION do its work in an empty folder, whose name is always the same.

@@ -19,7 +19,7 @@
 
 /* An emulated machine on a busy host may be a hundred times slower. */
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	120
+#define TEST_TIMEOUT_DEFAULT	600
 #define PATIENCE_SECONDS	100
 
 typedef pid_t spawn_fn(int (*routine)(void *), void *arg);
