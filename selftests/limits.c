@@ -13,9 +13,6 @@
 #include "../kselftest_harness.h"
 #include "device.h"
 
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	600
-
 #define LIMIT		20
 #define NR_THREADS	8
 #define NR_SPAWNS	25	/* of each thread */

@@ -18,8 +18,6 @@
 #include "helpers.h"
 
 /* An emulated machine on a busy host may be a hundred times slower. */
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	600
 #define PATIENCE_SECONDS	100
 
 typedef pid_t spawn_fn(int (*routine)(void *), void *arg);
