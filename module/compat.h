@@ -8,6 +8,9 @@
 
 #include <linux/bitops.h>
 #include <linux/fdtable.h>
+#ifdef AVFORK_HAVE_UTS_VERSION
+#include <generated/utsversion.h>
+#endif
 
 /*
  * dup_fd() once took the highest descriptor to copy and returned the error
@@ -30,6 +33,11 @@ static inline bool fd_is_open(unsigned int fd, const struct fdtable *fdt)
 {
 	return test_bit(fd, fdt->open_fds);
 }
+#endif
+
+/* A tree whose kernel was never built cannot say which one it is. */
+#ifndef UTS_VERSION
+#define UTS_VERSION "(unknown)"
 #endif
 
 /* The sched_process_exit tracepoint has grown a second argument. */

@@ -169,4 +169,6 @@ module_init(avfork_init);
 module_exit(avfork_exit);
 
 MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The avfork authors");
+MODULE_VERSION("0.1.0");
 MODULE_DESCRIPTION("Asynchronous vfork: processes that start with only what they are granted");

@@ -12,8 +12,17 @@
 
 #include <linux/err.h>
 #include <linux/kprobes.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+#include <linux/utsname.h>
 
+#include "compat.h"
 #include "symbols.h"
+
+static bool allow_other_kernel;
+module_param(allow_other_kernel, bool, 0444);
+MODULE_PARM_DESC(allow_other_kernel,
+		 "load on a kernel that the module was not built for, at the risk of a crash (default: no)");
 
 DEFINE_STATIC_CALL_NULL(avfork_kernel_clone, kernel_clone);
 DEFINE_STATIC_CALL_NULL(avfork_dup_fd, dup_fd);
@@ -48,14 +57,34 @@ static void *find_function(const char *name)
 	PTR_ERR_OR_ZERO(__found);					\
 })
 
+/*
+ * A function that is found by name need not be the one whose prototype the
+ * module was built with. Modversions has no checksum of those that are not
+ * exported, a release name stands for many builds of a distribution, and
+ * dup_fd() has changed within Linux 6.1. So it has to be the very build.
+ */
+static bool kernel_fits(void)
+{
+	const char *running = init_uts_ns.name.version;
+
+	if (!strcmp(running, UTS_VERSION) || allow_other_kernel)
+		return true;
+	pr_err("built for the kernel \"%s\", but this is \"%s\": build it anew\n",
+	       UTS_VERSION, running);
+	return false;
+}
+
 /**
  * avfork_symbols_bind - find every function and bind its static call
  *
- * Return: 0, -EOPNOTSUPP without kprobes, -ENOENT for a function that is
- * missing, or another errno of register_kprobe(); with the cause in the log.
+ * Return: 0, -ENOEXEC on a kernel that the module was not built for,
+ * -EOPNOTSUPP without kprobes, -ENOENT for a function that is missing, or
+ * another errno of register_kprobe(); with the cause in the log.
  */
 int avfork_symbols_bind(void)
 {
+	if (!kernel_fits())
+		return -ENOEXEC;
 	if (!IS_ENABLED(CONFIG_KPROBES)) {
 		pr_err("this kernel has no CONFIG_KPROBES\n");
 		return -EOPNOTSUPP;
