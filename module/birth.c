@@ -104,6 +104,11 @@ static void birth_end(struct avfork_birth *birth)
 struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 				      const struct avfork_args *args)
 {
+	const struct avfork_grants grants = {
+		.flags = args->flags & AVFORK_GRANT_FLAGS,
+		.fds = args->fds,
+		.nr_fds = args->nr_fds,
+	};
 	struct avfork_birth *birth;
 	long err;
 
@@ -122,7 +127,7 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	 */
 	birth->refill = !(args->flags & AVFORK_INTO_CGROUP);
 
-	birth->files = avfork_table_build(args, &birth->empty);
+	birth->files = avfork_table_build(&grants, false, &birth->empty);
 	if (IS_ERR(birth->files)) {
 		err = PTR_ERR(birth->files);
 		goto put_birth;

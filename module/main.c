@@ -8,6 +8,7 @@
  * This module decides only how it starts:
  *
  *   spawn.c        the parent's call, from struct avfork_args to kernel_clone()
+ *   grant.c        the call that gives the calling task a table, and no child
  *   birth.c        what passes from parent to child, and the child's first steps
  *   nursery.c      births that are kept for the next children
  *   table.c        the child's descriptor table, built from its grants
@@ -27,6 +28,7 @@
 
 #include "birth.h"
 #include "child.h"
+#include "grant.h"
 #include "nursery.h"
 #include "spawn.h"
 #include "symbols.h"
@@ -57,6 +59,13 @@ MODULE_PARM_DESC(spawned, "how many calls made a child, to be read");
 module_param_cb(failed, &count_ops, (void *)AVFORK_FAILED, 0444);
 MODULE_PARM_DESC(failed, "how many calls made none, to be read");
 
+/* Whether a filter may forbid current what an ioctl would let it do. */
+static bool is_confined(void)
+{
+	return seccomp_mode(&current->seccomp) != SECCOMP_MODE_DISABLED &&
+	       !READ_ONCE(allow_seccomp);
+}
+
 static long ioctl_spawn(struct avfork_nursery *nursery,
 			const void __user *arg, size_t size)
 {
@@ -64,8 +73,7 @@ static long ioctl_spawn(struct avfork_nursery *nursery,
 	int err;
 
 	/* A filter that forbids clone is not to be got round by an ioctl. */
-	if (seccomp_mode(&current->seccomp) != SECCOMP_MODE_DISABLED &&
-	    !READ_ONCE(allow_seccomp))
+	if (is_confined())
 		return -EPERM;
 
 	BUILD_BUG_ON(sizeof(args) != AVFORK_ARGS_SIZE_VER0);
@@ -77,16 +85,35 @@ static long ioctl_spawn(struct avfork_nursery *nursery,
 	return avfork_spawn(nursery, &args);
 }
 
+/*
+ * No process is made, so a filter has nothing to say but to numbers: it may know
+ * descriptors by them. Under a filter they stay what they are.
+ */
+static long ioctl_grant(struct file *file, const void __user *arg, size_t size)
+{
+	struct avfork_grants grants;
+	int err;
+
+	BUILD_BUG_ON(sizeof(grants) != AVFORK_GRANTS_SIZE_VER0);
+	if (size < AVFORK_GRANTS_SIZE_VER0)
+		return -EINVAL;
+	err = copy_struct_from_user(&grants, sizeof(grants), arg, size);
+	if (err)
+		return err;
+	return avfork_grant(file, &grants, is_confined());
+}
+
 static long ioctl_info(void __user *arg, size_t size)
 {
 	const struct avfork_info info = {
 		.abi_version = AVFORK_ABI_VERSION,
+		.table_size = avfork_table_size(),
 		.flags = AVFORK_FLAGS,
 		.namespaces = AVFORK_NAMESPACES,
 	};
 	size_t known = min(size, sizeof(info));
 
-	BUILD_BUG_ON(sizeof(info) != AVFORK_INFO_SIZE_VER0);
+	BUILD_BUG_ON(sizeof(info) != AVFORK_INFO_SIZE_VER1);
 	if (size < AVFORK_INFO_SIZE_VER0)
 		return -EINVAL;
 	if (copy_to_user(arg, &info, known) ||
@@ -98,16 +125,16 @@ static long ioctl_info(void __user *arg, size_t size)
 static long avfork_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *argp = (void __user *)arg;
+	size_t size = _IOC_SIZE(cmd);
 
-	if (_IOC_TYPE(cmd) != AVFORK_IOC_MAGIC)
-		return -ENOTTY;
-
-	/* By number alone: the size in @cmd is that of the caller's struct. */
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(AVFORK_IOC_SPAWN):
-		return ioctl_spawn(file->private_data, argp, _IOC_SIZE(cmd));
-	case _IOC_NR(AVFORK_IOC_INFO):
-		return ioctl_info(argp, _IOC_SIZE(cmd));
+	/* Whatever size @cmd has: that of the caller's struct. */
+	switch (cmd & ~IOCSIZE_MASK) {
+	case AVFORK_IOC_SPAWN & ~IOCSIZE_MASK:
+		return ioctl_spawn(file->private_data, argp, size);
+	case AVFORK_IOC_INFO & ~IOCSIZE_MASK:
+		return ioctl_info(argp, size);
+	case AVFORK_IOC_GRANT & ~IOCSIZE_MASK:
+		return ioctl_grant(file, argp, size);
 	default:
 		return -ENOTTY;
 	}

@@ -16,7 +16,9 @@
 #include <linux/fdtable.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/minmax.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -30,6 +32,9 @@
 
 /* Grants that need no memory to be read into. */
 #define FEW_GRANTS 8
+
+/* Grants that are made in one piece: others wait so long for the table's lock. */
+#define GRANTS_AT_ONCE 1024U
 
 /* As large as a caller asks for: charged to it, and no news for the log. */
 #define GRANTS_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
@@ -154,47 +159,92 @@ static void table_install(struct files_struct *table, unsigned int fd,
 }
 
 /*
- * The grants. All are made at once, with the caller's table locked, as fork(2)
- * does it: a descriptor that another thread moves is found under its old number
- * or the new one. The lock also keeps a file alive until it has our reference.
+ * What grants are made from and into.
+ *
+ * @table:        the child's
+ * @files:        the caller's, which is locked: that keeps a file alive until it
+ *                has our reference
+ * @as_they_are:  no number may change, and no FD_CLOEXEC be lost
  */
+struct granting {
+	struct files_struct *table;
+	struct files_struct *files;
+	bool as_they_are;
+};
 
-static int grant_fds(struct files_struct *table, struct files_struct *files,
+static bool closes_on_exec(struct files_struct *files, unsigned int fd)
+{
+	return test_bit(fd, files_fdtable(files)->close_on_exec);
+}
+
+static int grant_fds(const struct granting *granting,
 		     const struct avfork_fd *fds, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
+		bool cloexec = fds[i].flags & FD_CLOEXEC;
 		struct file *file;
 
 		/* A number that is granted twice. */
-		if (fd_is_open(fds[i].child_fd, private_fdtable(table)))
+		if (fd_is_open(fds[i].child_fd,
+			       private_fdtable(granting->table)))
 			return -EINVAL;
-		file = files_lookup_fd_locked(files, fds[i].parent_fd);
+		file = files_lookup_fd_locked(granting->files,
+					      fds[i].parent_fd);
 		if (!file)
 			return -EBADF;
-		table_install(table, fds[i].child_fd, get_file(file),
-			      fds[i].flags & FD_CLOEXEC);
+		if (granting->as_they_are &&
+		    (fds[i].child_fd != fds[i].parent_fd ||
+		     (!cloexec && closes_on_exec(granting->files,
+						 fds[i].parent_fd))))
+			return -EPERM;
+		table_install(granting->table, fds[i].child_fd, get_file(file),
+			      cloexec);
 	}
 	return 0;
 }
 
-/* A number that is closed, or being opened, has no file. A grant of it wins. */
-static void grant_same(struct files_struct *table, struct files_struct *files,
-		       unsigned int fd)
+/*
+ * The list of grants. A piece of it is made at once: a descriptor that another
+ * thread moves meanwhile is found under its old number or the new one, as by
+ * fork(2). Between pieces others get the lock.
+ */
+static int grant_list(const struct granting *granting,
+		      const struct avfork_fd *fds, unsigned int nr)
 {
-	struct file *file = files_lookup_fd_locked(files, fd);
+	int err;
 
-	if (file && !fd_is_open(fd, private_fdtable(table)))
-		table_install(table, fd, get_file(file), false);
+	while (nr > GRANTS_AT_ONCE) {
+		err = grant_fds(granting, fds, GRANTS_AT_ONCE);
+		if (err)
+			return err;
+		fds += GRANTS_AT_ONCE;
+		nr -= GRANTS_AT_ONCE;
+		spin_unlock(&granting->files->file_lock);
+		cond_resched();
+		spin_lock(&granting->files->file_lock);
+	}
+	return grant_fds(granting, fds, nr);
 }
 
-static void grant_stdio(struct files_struct *table, struct files_struct *files)
+/* A number that is closed, or being opened, has no file. A grant of it wins. */
+static int grant_same(const struct granting *granting, unsigned int fd)
 {
-	unsigned int fd;
+	struct file *file = files_lookup_fd_locked(granting->files, fd);
 
-	for (fd = 0; fd < 3; fd++)
-		grant_same(table, files, fd);
+	if (!file || fd_is_open(fd, private_fdtable(granting->table)))
+		return 0;
+	if (granting->as_they_are && closes_on_exec(granting->files, fd))
+		return -EPERM;
+	table_install(granting->table, fd, get_file(file), false);
+	return 0;
+}
+
+static int grant_stdio(const struct granting *granting)
+{
+	return grant_same(granting, 0) ?: grant_same(granting, 1) ?:
+	       grant_same(granting, 2);
 }
 
 /* What exec would leave open of @fdt, in the word of its bitmaps. */
@@ -222,12 +272,14 @@ static unsigned int highest_inherited(struct files_struct *files)
 	return highest;
 }
 
-/* Return: 0, or -EAGAIN when @files has outgrown @table since that was made. */
-static int grant_inherited(struct files_struct *table,
-			   struct files_struct *files)
+/*
+ * Return: 0, or -EAGAIN when the caller's table has outgrown the child's since
+ * that was made.
+ */
+static int grant_inherited(const struct granting *granting)
 {
-	unsigned int max_fds = private_fdtable(table)->max_fds;
-	struct fdtable *fdt = files_fdtable(files);
+	unsigned int max_fds = private_fdtable(granting->table)->max_fds;
+	struct fdtable *fdt = files_fdtable(granting->files);
 	unsigned int word;
 
 	for (word = 0; word < fdt->max_fds / BITS_PER_LONG; word++) {
@@ -237,7 +289,7 @@ static int grant_inherited(struct files_struct *table,
 		if (bits && word >= max_fds / BITS_PER_LONG)
 			return -EAGAIN;
 		for_each_set_bit(bit, &bits, BITS_PER_LONG)
-			grant_same(table, files, word * BITS_PER_LONG + bit);
+			grant_same(granting, word * BITS_PER_LONG + bit);
 	}
 	return 0;
 }
@@ -245,7 +297,7 @@ static int grant_inherited(struct files_struct *table,
 /* Return: the highest descriptor granted (0 when there is none) or an errno. */
 static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 {
-	unsigned long limit = rlimit(RLIMIT_NOFILE);
+	unsigned long limit = min(rlimit(RLIMIT_NOFILE), AVFORK_FD_LIMIT);
 	unsigned int i;
 	int highest = 0;
 
@@ -261,69 +313,116 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 	return highest;
 }
 
+/*
+ * Copy the list of @nr grants, piece by piece. Return: as check_fds(), of all, or
+ * -EFAULT.
+ */
+static int read_fds(struct avfork_fd *fds, const struct avfork_fd __user *from,
+		    unsigned int nr)
+{
+	unsigned int done, piece;
+	int highest = 0;
+
+	for (done = 0; done < nr; done += piece) {
+		int ret;
+
+		piece = min(nr - done, GRANTS_AT_ONCE);
+		if (copy_from_user(fds + done, from + done,
+				   array_size(piece, sizeof(*fds))))
+			return -EFAULT;
+		ret = check_fds(fds + done, piece);
+		if (ret < 0)
+			return ret;
+		highest = max(highest, ret);
+		cond_resched();
+	}
+	return highest;
+}
+
 /**
- * avfork_table_build - make the descriptor table that @args grants
- * @args:  the call's argument; its descriptors are current's
- * @empty: what avfork_table_empty() has made, or NULL; NULL afterwards if used
+ * avfork_table_size - how large current's table is
+ *
+ * Return: the number of descriptors that it has room for.
+ */
+unsigned int avfork_table_size(void)
+{
+	unsigned int size;
+
+	rcu_read_lock();
+	size = files_fdtable(current->files)->max_fds;
+	rcu_read_unlock();
+	return size;
+}
+
+/**
+ * avfork_table_build - make the descriptor table that @grants describes
+ * @grants:      checked by the caller but for the list, whose descriptors are
+ *               current's
+ * @as_they_are: refuse grants under another number, and those that lose
+ *               FD_CLOEXEC
+ * @empty:       what avfork_table_empty() has made, or NULL; NULL afterwards if
+ *               used
  *
  * The granted files are pinned when this returns: what the caller closes after
  * that stays open in the table.
  *
  * Return: a table that put_files_struct() frees, or an ERR_PTR: -EFAULT for
  * grants that cannot be read, -EINVAL for a malformed one or a number granted
- * twice, -EMFILE beyond RLIMIT_NOFILE, -EBADF for a closed descriptor, -ENOMEM.
+ * twice, -EMFILE beyond RLIMIT_NOFILE or AVFORK_FD_LIMIT, -EBADF for a closed
+ * descriptor, -EPERM for what @as_they_are refuses, -ENOMEM.
  */
-struct files_struct *avfork_table_build(const struct avfork_args *args,
+struct files_struct *avfork_table_build(const struct avfork_grants *grants,
+					bool as_they_are,
 					struct files_struct **empty)
 {
-	struct files_struct *files = current->files;
 	struct avfork_fd few[FEW_GRANTS], *fds = few;
-	struct files_struct *table;
-	unsigned int highest;
+	struct granting granting = {
+		.files = current->files,
+		.as_they_are = as_they_are,
+	};
+	unsigned int highest = 0;
 	int ret = 0;
 
-	if (args->nr_fds) {
+	if (grants->nr_fds) {
 		/* That many cannot all have numbers of their own below it. */
-		if (args->nr_fds > rlimit(RLIMIT_NOFILE) ||
-		    args->nr_fds > INT_MAX / sizeof(*fds))
+		if (grants->nr_fds > min(rlimit(RLIMIT_NOFILE),
+					 AVFORK_FD_LIMIT))
 			return ERR_PTR(-EMFILE);
-		if (args->nr_fds > FEW_GRANTS)
-			fds = kvmalloc_array(args->nr_fds, sizeof(*fds),
+		if (grants->nr_fds > FEW_GRANTS)
+			fds = kvmalloc_array(grants->nr_fds, sizeof(*fds),
 					     GRANTS_GFP);
 		if (!fds)
 			return ERR_PTR(-ENOMEM);
-		if (copy_from_user(fds, u64_to_user_ptr(args->fds),
-				   array_size(args->nr_fds, sizeof(*fds))))
-			ret = -EFAULT;
-		else
-			ret = check_fds(fds, args->nr_fds);
+		ret = read_fds(fds, u64_to_user_ptr(grants->fds),
+			       grants->nr_fds);
 		if (ret < 0) {
-			table = ERR_PTR(ret);
+			granting.table = ERR_PTR(ret);
 			goto free_fds;
 		}
+		highest = ret;
 	}
 
-	highest = ret;
 	do {
-		if (args->flags & AVFORK_INHERIT_FDS)
-			highest = max(highest, highest_inherited(files));
-		table = table_get(highest, empty);
-		if (IS_ERR(table))
+		if (grants->flags & AVFORK_INHERIT_FDS)
+			highest = max(highest,
+				      highest_inherited(granting.files));
+		granting.table = table_get(highest, empty);
+		if (IS_ERR(granting.table))
 			break;
-		spin_lock(&files->file_lock);
-		ret = grant_fds(table, files, fds, args->nr_fds);
-		if (!ret && args->flags & AVFORK_INHERIT_FDS)
-			ret = grant_inherited(table, files);
-		if (!ret && args->flags & AVFORK_STDIO)
-			grant_stdio(table, files);
-		spin_unlock(&files->file_lock);
+		spin_lock(&granting.files->file_lock);
+		ret = grant_list(&granting, fds, grants->nr_fds);
+		if (!ret && grants->flags & AVFORK_INHERIT_FDS)
+			ret = grant_inherited(&granting);
+		if (!ret && grants->flags & AVFORK_STDIO)
+			ret = grant_stdio(&granting);
+		spin_unlock(&granting.files->file_lock);
 		if (ret) {
-			static_call(avfork_put_files_struct)(table);
-			table = ERR_PTR(ret);
+			static_call(avfork_put_files_struct)(granting.table);
+			granting.table = ERR_PTR(ret);
 		}
 	} while (ret == -EAGAIN);
 free_fds:
 	if (fds != few)
 		kvfree(fds);
-	return table;
+	return granting.table;
 }

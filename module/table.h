@@ -4,12 +4,17 @@
 
 #include <linux/types.h>
 
-struct avfork_args;
+/* What the descriptors of a table are granted by, besides a list of them. */
+#define AVFORK_GRANT_FLAGS (AVFORK_STDIO | AVFORK_INHERIT_FDS)
+
+struct avfork_grants;
 struct files_struct;
 
 void avfork_table_init(void);
 struct files_struct *avfork_table_empty(void);
-struct files_struct *avfork_table_build(const struct avfork_args *args,
+unsigned int avfork_table_size(void);
+struct files_struct *avfork_table_build(const struct avfork_grants *grants,
+					bool as_they_are,
 					struct files_struct **empty);
 
 #endif

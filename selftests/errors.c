@@ -167,7 +167,7 @@ static void *args_with_tail(const struct avfork_args *args, size_t nonzero)
 	return longer;
 }
 
-REFUSED(ioctl_unknown, ENOTTY, call->cmd = _IOW(AVFORK_IOC_MAGIC, 0x42,
+REFUSED(ioctl_unknown, ENOTTY, call->cmd = _IOW(AVFORK_IOC_MAGIC, 0x4f,
 						struct avfork_args));
 REFUSED(ioctl_of_other_device, ENOTTY,
 	call->cmd = _IOW(AVFORK_IOC_MAGIC + 1, 0x40, struct avfork_args));

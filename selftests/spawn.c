@@ -2069,10 +2069,17 @@ TEST_F(spawn, info_is_complete)
 
 	memset(&info, 0x5a, sizeof(info));
 	ASSERT_EQ(0, ioctl(self->device, AVFORK_IOC_INFO, &info));
-	EXPECT_EQ(1, info.abi_version);
+	EXPECT_EQ(2, info.abi_version);
 	EXPECT_EQ(0, info.reserved);
+	EXPECT_EQ(0, info.reserved1);
 	EXPECT_EQ(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP |
 		  AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS, info.flags);
+	/* The kernel's tables begin with 64 and grow to powers of two. */
+	EXPECT_LE(64, info.table_size);
+	ASSERT_EQ(700, fcntl(self->device, F_DUPFD_CLOEXEC, 700));
+	ASSERT_EQ(0, ioctl(self->device, AVFORK_IOC_INFO, &info));
+	EXPECT_LE(701, info.table_size);
+	EXPECT_GE(2048, info.table_size);
 	for (i = 0; i < ARRAY_SIZE(namespaces); i++)
 		EXPECT_NE(0, info.namespaces & namespaces[i].flag);
 	EXPECT_EQ(i, __builtin_popcountll(info.namespaces));

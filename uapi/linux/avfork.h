@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Reported by AVFORK_IOC_INFO; grows when the interface does. */
-#define AVFORK_ABI_VERSION	1
+#define AVFORK_ABI_VERSION	2
 
 /* Return when the child has left the shared memory, as vfork(2) does. */
 #define AVFORK_SYNC		0x1
@@ -25,13 +25,17 @@
 /* Start with the caller's signal mask; what it ignores is ignored. */
 #define AVFORK_INHERIT_SIGNALS	0x10
 
+/* More grants than this, or a number of this or above, are beyond any limit. */
+#define AVFORK_FD_LIMIT		1048576
+
 /* The smallest stack that the device accepts, in bytes. */
 #define AVFORK_STACK_MIN	4096
 
 /**
  * struct avfork_fd - one granted descriptor
  * @parent_fd: an open descriptor of the caller
- * @child_fd:  the number under which the child has it, below RLIMIT_NOFILE
+ * @child_fd:  the number under which the child has it, below RLIMIT_NOFILE and
+ *             AVFORK_FD_LIMIT
  * @flags:     FD_CLOEXEC or 0
  * @reserved:  0
  */
@@ -81,23 +85,46 @@ struct avfork_args {
 #define AVFORK_ARGS_SIZE_VER0	96	/* sizeof the first struct avfork_args */
 
 /**
+ * struct avfork_grants - a descriptor table for the calling task itself
+ * @flags:    AVFORK_STDIO, AVFORK_INHERIT_FDS
+ * @fds:      address of @nr_fds struct avfork_fd
+ * @nr_fds:   how many descriptors are granted there
+ * @reserved: 0
+ */
+struct avfork_grants {
+	__aligned_u64 flags;
+	__aligned_u64 fds;
+	__u32 nr_fds;
+	__u32 reserved;
+};
+
+#define AVFORK_GRANTS_SIZE_VER0	24	/* sizeof the first struct avfork_grants */
+
+/**
  * struct avfork_info - what this device can do
  * @abi_version: AVFORK_ABI_VERSION of the module
  * @reserved:    0
- * @flags:       the AVFORK_* flags that it knows
- * @namespaces:  the CLONE_NEW* flags that it knows
+ * @flags:       the AVFORK_* flags that the module and this kernel have
+ * @namespaces:  the CLONE_NEW* flags that the module knows
+ * @table_size:  how many descriptors the calling task's table has room for:
+ *               what clone(2) copies without CLONE_FILES
+ * @reserved1:   0
  */
 struct avfork_info {
 	__u32 abi_version;
 	__u32 reserved;
 	__aligned_u64 flags;
 	__aligned_u64 namespaces;
+	__u32 table_size;
+	__u32 reserved1;
 };
 
 #define AVFORK_INFO_SIZE_VER0	24	/* sizeof the first struct avfork_info */
+#define AVFORK_INFO_SIZE_VER1	32	/* with table_size */
 
 #define AVFORK_IOC_MAGIC	0xD7
 #define AVFORK_IOC_SPAWN	_IOW(AVFORK_IOC_MAGIC, 0x40, struct avfork_args)
 #define AVFORK_IOC_INFO		_IOR(AVFORK_IOC_MAGIC, 0x41, struct avfork_info)
+#define AVFORK_IOC_GRANT	_IOW(AVFORK_IOC_MAGIC, 0x42, struct avfork_grants)
 
 #endif /* _UAPI_LINUX_AVFORK_H */
