@@ -26,6 +26,7 @@
 #include <linux/seccomp.h>
 #include <linux/uaccess.h>
 
+#include "arch/arch.h"
 #include "birth.h"
 #include "child.h"
 #include "grant.h"
@@ -72,9 +73,12 @@ static long ioctl_spawn(struct avfork_nursery *nursery,
 	struct avfork_args args;
 	int err;
 
-	/* A filter that forbids clone is not to be got round by an ioctl. */
+	/* Whom the device makes no children for learns it before all else. */
 	if (is_confined())
 		return -EPERM;
+	err = avfork_arch_check();
+	if (err)
+		return err;
 
 	BUILD_BUG_ON(sizeof(args) != AVFORK_ARGS_SIZE_VER0);
 	if (size < AVFORK_ARGS_SIZE_VER0)

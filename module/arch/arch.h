@@ -31,4 +31,13 @@ struct avfork_start {
  */
 void avfork_arch_start(const struct avfork_start *start);
 
+/**
+ * avfork_arch_check - whether current may have children that start so
+ *
+ * Return: 0, or -ENOPROTOOPT for a task whose user shadow stack is on. The kernel
+ * gives a child of clone(2) one of its own; avfork_arch_start() could only turn
+ * it off, and so undo what the task may have locked.
+ */
+int avfork_arch_check(void);
+
 #endif

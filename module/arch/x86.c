@@ -2,6 +2,8 @@
 /*
  * Starting a child on x86-64.
  */
+#include <linux/errno.h>
+#include <linux/error-injection.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
@@ -13,6 +15,47 @@
 #include <asm/processor.h>
 
 #include "arch.h"
+
+/*
+ * start_thread() does what exec does, which ends the shadow stack and unlocks
+ * its features. For whoever has none the locks stay: that it remains so is a
+ * restriction, too.
+ */
+#ifdef CONFIG_X86_USER_SHADOW_STACK
+#include <asm/prctl.h>
+
+static bool has_shadow_stack(void)
+{
+	return current->thread.features & ARCH_SHSTK_SHSTK;
+}
+
+static void start_locked(struct pt_regs *regs, unsigned long ip,
+			 unsigned long sp)
+{
+	unsigned long locked = current->thread.features_locked;
+
+	start_thread(regs, ip, sp);
+	current->thread.features_locked = locked;
+}
+#else
+static bool has_shadow_stack(void)
+{
+	return false;
+}
+
+static void start_locked(struct pt_regs *regs, unsigned long ip,
+			 unsigned long sp)
+{
+	start_thread(regs, ip, sp);
+}
+#endif
+
+/* Not inlined: a test has it fail, for want of CPUs with shadow stacks. */
+noinline int avfork_arch_check(void)
+{
+	return has_shadow_stack() ? -ENOPROTOOPT : 0;
+}
+ALLOW_ERROR_INJECTION(avfork_arch_check, ERRNO);
 
 void avfork_arch_start(const struct avfork_start *start)
 {
@@ -29,7 +72,7 @@ void avfork_arch_start(const struct avfork_start *start)
 	 * a multiple of 16. start_thread() is exec's: it sets the stack,
 	 * instruction and flags registers and all the segments.
 	 */
-	start_thread(regs, start->entry, start->stack_top - sizeof(long));
+	start_locked(regs, start->entry, start->stack_top - sizeof(long));
 	regs->di = start->arg;
 	/* Not in a system call: nothing may be restarted. */
 	regs->orig_ax = -1;
