@@ -3,12 +3,17 @@
  * A birth: all that a child needs to start, on its way from parent to child.
  *
  * The parent makes it, and everything that can fail happens there. Then it
- * passes it to kernel_clone(), whose child runs avfork_birth_complete() in the
- * kernel before its first user instruction, even when it has been killed by
- * then. So a birth has one owner at any time: the parent until kernel_clone()
- * succeeds, then the child, which turns it into its own state and leaves what
- * remains in the nursery.
+ * passes it to kernel_clone(). When the child exists and before it is woken the
+ * parent passes avfork_birth_given(), which gives the child what others would
+ * miss in it; the child then runs avfork_birth_complete() in the kernel before
+ * its first user instruction, even when it has been killed by then. So a birth
+ * has one owner at any time: the parent until the child is woken, then the
+ * child, which turns it into its own state and leaves what remains in the
+ * nursery.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/fdtable.h>
 #include <linux/module.h>
@@ -16,6 +21,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 
 #include <linux/avfork.h>
 
@@ -35,11 +41,12 @@
  * be closed.
  *
  * @start:   its user registers
- * @files:   its descriptor table; a reference
+ * @files:   its descriptor table, a reference; NULL when the child has it
  * @empty:   a table for a child that is to come, or NULL
- * @nursery: where it goes afterwards
- * @child:   what is remembered of it, or NULL
- * @signals: whether it has the parent's mask and ignored signals
+ * @nursery: where the birth goes afterwards
+ * @child:   what is remembered of the child, or NULL
+ * @signals: whether the child has the parent's mask and ignored signals
+ * @nnp:     whether the child begins with no_new_privs
  * @refill:  whether the child is to make @empty
  */
 struct avfork_birth {
@@ -49,8 +56,43 @@ struct avfork_birth {
 	struct avfork_nursery *nursery;
 	struct avfork_child *child;
 	bool signals;
+	bool nnp;
 	bool refill;
 };
+
+/*
+ * What every child's ->vfork_done points at until the child execs or dies. A
+ * child that has one counts as a child of vfork(2) for the OOM killer
+ * (in_vfork()), which then leaves it alone: it would die for its parent's
+ * memory, and the parent with it. And oom_score_adj is its own.
+ *
+ * The kernel completes what ->vfork_done points at (mm_release()), so it has to
+ * outlive every child, and the module may be unloaded long before that. Hence
+ * it is the kernel's own: that of the boot CPU's idle task, which is exported,
+ * is dressed up as a kernel thread with a completion for whoever waits for its
+ * end (sched_init()), and never ends. So nobody waits. complete() counts up, and
+ * stops counting at UINT_MAX.
+ *
+ * What else looks at ->vfork_done, in 6.1 to 7.3: wait_for_vfork_done(), which
+ * waits for its own completion, so that freezer and ptrace see no difference;
+ * kthread_stop() and kunit, of their own threads. A core dump does not.
+ */
+static struct completion *nobody_waits;
+
+/**
+ * avfork_birth_init - find what is needed
+ *
+ * Return: 0, or -ENOENT with the cause in the log.
+ */
+int avfork_birth_init(void)
+{
+	nobody_waits = init_task.vfork_done;
+	if (!nobody_waits) {
+		pr_err("this kernel's idle task has no completion\n");
+		return -ENOENT;
+	}
+	return 0;
+}
 
 /**
  * avfork_birth_free - free a birth that is not under way
@@ -120,6 +162,7 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	birth->start.stack_top = args->stack + args->stack_size;
 	birth->start.tls = args->tls;
 	birth->signals = args->flags & AVFORK_INHERIT_SIGNALS;
+	birth->nnp = args->flags & AVFORK_NNP;
 
 	/*
 	 * The memory for a child that is to come is charged to the one that
@@ -134,8 +177,8 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	}
 
 	birth->child = NULL;
-	if (avfork_child_wanted(args->exit_signal)) {
-		birth->child = avfork_child_new(args->exit_signal);
+	if (avfork_child_wanted(args)) {
+		birth->child = avfork_child_new(args, nursery);
 		if (!birth->child) {
 			err = -ENOMEM;
 			goto put_files;
@@ -167,17 +210,66 @@ void avfork_birth_abort(struct avfork_birth *birth)
 	birth_end(birth);
 }
 
-/* Nothing of the caller's table was ever reachable for the child's own code. */
-static void swap_files(struct files_struct *files)
+/*
+ * Have @task use its own table, with its alloc_lock held, which is what /proc
+ * and pidfd_getfd() read ->files under. Return: what it had before.
+ */
+static struct files_struct *exchange_files(struct task_struct *task,
+					   struct avfork_birth *birth)
 {
-	struct files_struct *shared;
+	struct files_struct *before = task->files;
 
-	/* task_lock: what /proc and pidfd_getfd() read ->files under. */
+	task->files = birth->files;
+	birth->files = NULL;
+	return before;
+}
+
+/**
+ * avfork_birth_given - a task was made, by current, and has not been woken yet
+ * @task: the task, ours or not
+ *
+ * Whatever others could notice of a child of ours before it first runs, which
+ * may take long in a throttled cgroup, is put right here: it shares its
+ * parent's memory (see nobody_waits), and on kernels without no_files it has a
+ * reference to its parent's table, which must not be seen in another call of
+ * the parent's, nor outlive the parent.
+ *
+ * A tracepoint's probe: it must not sleep, and with PREEMPT_RT alloc_lock does.
+ * In the rare case that somebody reads the child's /proc files already, the
+ * child takes its table itself.
+ */
+void avfork_birth_given(struct task_struct *task)
+{
+	struct files_struct *before;
+	struct avfork_birth *birth;
+	void *arg;
+
+	if (avfork_arch_first_call(task, &arg) != avfork_birth_complete)
+		return;
+	birth = arg;
+	/* For AVFORK_SYNC kernel_clone() replaces it by its own. */
+	WRITE_ONCE(task->vfork_done, nobody_waits);
+	if (!spin_trylock(&task->alloc_lock))
+		return;
+	before = exchange_files(task, birth);
+	spin_unlock(&task->alloc_lock);
+	/* Not the last reference, which would sleep: current has another. */
+	if (before)
+		static_call(avfork_put_files_struct)(before);
+}
+
+/* What avfork_birth_given() could not do. */
+static void take_files(struct avfork_birth *birth)
+{
+	struct files_struct *before;
+
+	if (!birth->files)
+		return;
 	task_lock(current);
-	shared = current->files;
-	current->files = files;
+	before = exchange_files(current, birth);
 	task_unlock(current);
-	static_call(avfork_put_files_struct)(shared);
+	if (before)
+		static_call(avfork_put_files_struct)(before);
 }
 
 /*
@@ -224,10 +316,12 @@ int avfork_birth_complete(void *data)
 {
 	struct avfork_birth *birth = data;
 
-	swap_files(birth->files);
+	take_files(birth);
+	if (birth->nnp)
+		task_set_no_new_privs(current);
 	reset_signals(birth->signals);
 	if (birth->child)
-		avfork_child_enter(birth->child);
+		avfork_child_enter(birth->child, birth->nursery);
 	avfork_arch_start(&birth->start);
 	if (trace_avfork_start_enabled())
 		trace_avfork_start(task_ppid_nr(current), birth->start.entry);

@@ -5,11 +5,15 @@
 struct avfork_args;
 struct avfork_birth;
 struct avfork_nursery;
+struct task_struct;
+
+int avfork_birth_init(void);
 
 struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 				      const struct avfork_args *args);
 void avfork_birth_abort(struct avfork_birth *birth);
 void avfork_birth_free(struct avfork_birth *birth);
+void avfork_birth_given(struct task_struct *task);
 int avfork_birth_complete(void *birth);
 
 void avfork_birth_wait_all(void);

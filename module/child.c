@@ -1,46 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is remembered of a child: its exit signal, across exec.
+ * What is remembered of a child while it lives.
  *
- * A child whose exit signal is not SIGCHLD is one that only a wait with __WALL
- * or __WCLONE reaps, and whose status is kept even where SIGCHLD is ignored: it
- * is out of reach of the program's own wait() loop. But exec sets the exit
- * signal back to SIGCHLD (de_thread() in fs/exec.c), and a child that execs is
- * the common case. So children with another exit signal are remembered here,
- * by their thread group's pid, from their first instruction in the kernel to
- * the death of their last thread, and the signal is put back
- * - after each exec, in the sched_process_exec tracepoint;
- * - before the parent is told of the death, in sched_process_exit, which
- *   do_exit() passes on its way to exit_notify(). No exec can follow, and so a
- *   child that is killed in the middle of an exec keeps its signal as well.
+ * Its exit signal, across exec. A child whose exit signal is not SIGCHLD is one
+ * that only a wait with __WALL or __WCLONE reaps, and whose status is kept even
+ * where SIGCHLD is ignored: it is out of reach of the program's own wait() loop.
+ * But exec sets the exit signal back to SIGCHLD (de_thread() in fs/exec.c), and a
+ * child that execs is the common case. So the signal is put back
+ * - after each exec;
+ * - before the parent is told of the death, when do_exit() is on its way to
+ *   exit_notify(). No exec can follow, and so a child that is killed in the
+ *   middle of an exec keeps its signal as well.
+ * Exec does so for a reason: a task that the program then makes with
+ * CLONE_PARENT inherits the exit signal, and its parent, who knows nothing of
+ * it, could not reap it. Such a sibling gets SIGCHLD at its birth.
+ *
+ * And who it dies with: the open file that a child with AVFORK_AUTOKILL was made
+ * through, by that file's nursery.
  *
  * Where avfork_release is being traced, every child has an entry: nothing else
  * tells it from other processes when it execs or dies.
  *
- * Each entry is put in and taken out by the child itself. It holds a reference
- * to the module: a promise that was made is kept, rmmod gets EBUSY.
+ * An entry is known by the pid of the child's thread group, and is there from
+ * the child's first function in the kernel to the death of its last thread. It
+ * is put in and taken out by the child itself. It holds a reference to the
+ * module: a promise that was made is kept, rmmod gets EBUSY.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/hashtable.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/rculist.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/tracepoint.h>
 
-#include <trace/events/sched.h>
+#include <linux/avfork.h>
 
 #include "child.h"
-#include "compat.h"
+#include "nursery.h"
 #include "trace.h"
 
 /**
  * struct avfork_child - what is remembered of one child
  * @node:   in children, hashed by @pid
- * @pid:    its thread group; compared only, and only while it lives
+ * @pid:    its thread group; good while the child lives, and until RCU readers
+ *          that have found the entry are done
  * @parent: the thread group that made the child; a reference
+ * @owner:  of the file whose end is the child's, or NULL. Compared only: who gets
+ *          the same address later finds nobody but who has been killed
  * @signal: what @parent gets when the child dies, 0 for nothing
  * @exec:   whether it has left the memory of @parent by an exec
  * @rcu:    frees the entry after the last lookup that may have seen it
@@ -49,6 +56,7 @@ struct avfork_child {
 	struct hlist_node node;
 	struct pid *pid;
 	struct pid *parent;
+	const struct avfork_nursery *owner;
 	int signal;
 	bool exec;
 	struct rcu_head rcu;
@@ -59,8 +67,6 @@ static DEFINE_HASHTABLE(children, 8);
 static DEFINE_RAW_SPINLOCK(children_lock);
 /* How many entries there are: with none, the probes cost next to nothing. */
 static atomic_t nr_children = ATOMIC_INIT(0);
-
-static struct tracepoint *exec_tracepoint, *exit_tracepoint;
 
 static void entry_free(struct avfork_child *child)
 {
@@ -140,15 +146,34 @@ static bool forget(struct avfork_child *child)
 	if (taken) {
 		atomic_dec(&nr_children);
 		call_rcu(&child->rcu, entry_free_rcu);
-		/* avfork_child_exit() waits for our caller, and for that. */
+		/*
+		 * Module exit waits for the probe that called us, and then for
+		 * that.
+		 */
 		module_put(THIS_MODULE);
 	}
 	return taken;
 }
 
-/* The thread that execs is the only one left. */
-static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
-		       struct linux_binprm *bprm)
+/**
+ * avfork_child_made_task - current has made a task, which has not been woken yet
+ * @task: the task
+ */
+void avfork_child_made_task(struct task_struct *task)
+{
+	rcu_read_lock();
+	/* Of another process, and not current's child: by CLONE_PARENT. */
+	if (task->tgid != current->tgid &&
+	    rcu_dereference(task->real_parent)->tgid != current->tgid &&
+	    entry_of_current())
+		WRITE_ONCE(task->exit_signal, SIGCHLD);
+	rcu_read_unlock();
+}
+
+/**
+ * avfork_child_execed - current, the only thread left, has exec'd
+ */
+void avfork_child_execed(void)
 {
 	struct avfork_child *child;
 
@@ -159,20 +184,22 @@ static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
 		if (!child->exec)
 			trace_avfork_release(true);
 		child->exec = true;
-		if (child->signal == SIGCHLD)
+		if (child->signal == SIGCHLD && !child->owner)
 			forget(child);
 	}
 	rcu_read_unlock();
 }
 
-/*
- * Only for a group's last thread, when do_exit() has counted it off ->live: an
- * earlier one may be outlived by another that execs. Two threads that leave at
- * once may both read 0 here; the lock lets one of them take the entry. Its
- * leader cannot have told the parent yet, as it does that when it is the only
- * thread left in the group, and this thread is still in it.
+/**
+ * avfork_child_exits - current, a thread, is about to die
+ *
+ * What matters is a group's last thread, when do_exit() has counted it off
+ * ->live: an earlier one may be outlived by another that execs. Two threads that
+ * leave at once may both read 0 here; the lock lets one of them take the entry.
+ * Its leader cannot have told the parent yet, as it does that when it is the
+ * only thread left in the group, and this thread is still in it.
  */
-static void before_exit(AVFORK_EXIT_PROBE_ARGS)
+void avfork_child_exits(void)
 {
 	struct avfork_child *child;
 
@@ -191,25 +218,29 @@ static void before_exit(AVFORK_EXIT_PROBE_ARGS)
 
 /**
  * avfork_child_wanted - whether a child is to be remembered
- * @signal: its exit signal
+ * @args: how it starts
  *
  * Return: true if it needs an entry.
  */
-bool avfork_child_wanted(int signal)
+bool avfork_child_wanted(const struct avfork_args *args)
 {
-	return signal != SIGCHLD || trace_avfork_release_enabled();
+	return args->exit_signal != SIGCHLD ||
+	       args->flags & AVFORK_AUTOKILL ||
+	       trace_avfork_release_enabled();
 }
 
 /**
  * avfork_child_new - make an entry for a child to be
- * @signal: its exit signal
+ * @args:    how it starts
+ * @nursery: of the open file that it is asked of
  *
  * Called by the parent; current must hold /dev/avfork open.
  *
  * Return: the entry, which belongs to the caller until the child has passed it
  * to avfork_child_enter(), or NULL without memory.
  */
-struct avfork_child *avfork_child_new(int signal)
+struct avfork_child *avfork_child_new(const struct avfork_args *args,
+				      const struct avfork_nursery *nursery)
 {
 	struct avfork_child *child;
 
@@ -217,7 +248,8 @@ struct avfork_child *avfork_child_new(int signal)
 	if (!child)
 		return NULL;
 	child->parent = get_pid(task_tgid(current));
-	child->signal = signal;
+	child->owner = args->flags & AVFORK_AUTOKILL ? nursery : NULL;
+	child->signal = args->exit_signal;
 	child->exec = false;
 	__module_get(THIS_MODULE);
 	return child;
@@ -235,9 +267,11 @@ void avfork_child_free(struct avfork_child *child)
 
 /**
  * avfork_child_enter - remember current
- * @child: the entry that current's parent made
+ * @child:   the entry that current's parent made
+ * @nursery: of the open file that current was made through; a reference
  */
-void avfork_child_enter(struct avfork_child *child)
+void avfork_child_enter(struct avfork_child *child,
+			const struct avfork_nursery *nursery)
 {
 	unsigned long flags;
 
@@ -246,60 +280,49 @@ void avfork_child_enter(struct avfork_child *child)
 	raw_spin_lock_irqsave(&children_lock, flags);
 	hash_add_rcu(children, &child->node, (unsigned long)child->pid);
 	raw_spin_unlock_irqrestore(&children_lock, flags);
-}
 
-static void match_tracepoint(struct tracepoint *tp, void *unused)
-{
-	if (!strcmp(tp->name, "sched_process_exec"))
-		exec_tracepoint = tp;
-	else if (!strcmp(tp->name, "sched_process_exit"))
-		exit_tracepoint = tp;
-}
-
-/**
- * avfork_child_init - attach to the two tracepoints
- *
- * They are not exported to modules by name, but for_each_kernel_tracepoint()
- * lists them.
- *
- * Return: 0 or an errno, with the missing tracepoint named in the log.
- */
-int avfork_child_init(void)
-{
-	int err;
-
-	/* The probes must have the types that these headers declare. */
-	check_trace_callback_type_sched_process_exec(after_exec);
-	check_trace_callback_type_sched_process_exit(before_exit);
-
-	for_each_kernel_tracepoint(match_tracepoint, NULL);
-	if (!exec_tracepoint || !exit_tracepoint) {
-		pr_err("this kernel has no tracepoint sched_process_%s\n",
-		       exec_tracepoint ? "exit" : "exec");
-		return -ENOENT;
-	}
-
-	err = tracepoint_probe_register(exec_tracepoint, after_exec, NULL);
-	if (err)
-		return err;
-	err = tracepoint_probe_register(exit_tracepoint, before_exit, NULL);
-	if (err) {
-		tracepoint_probe_unregister(exec_tracepoint, after_exec, NULL);
-		tracepoint_synchronize_unregister();
-	}
-	return err;
+	/*
+	 * The file may have been closed since the call. avfork_child_kill_all()
+	 * runs when the nursery says so, we look after the entry is in, and
+	 * there is a full barrier on either side: one of the two sees the other.
+	 */
+	smp_mb();
+	if (child->owner && avfork_nursery_closed(nursery))
+		kill_pid(child->pid, SIGKILL, 1);
 }
 
 /**
- * avfork_child_exit - detach
+ * avfork_child_kill_all - kill the children of an open file
+ * @nursery: the file's, closed
  *
- * There is no entry left: each held a reference to the module.
+ * All with AVFORK_AUTOKILL that were made through it. The signal is the kernel's
+ * own, which no child is beyond, whoever it has become.
  */
-void avfork_child_exit(void)
+void avfork_child_kill_all(const struct avfork_nursery *nursery)
 {
-	tracepoint_probe_unregister(exit_tracepoint, before_exit, NULL);
-	tracepoint_probe_unregister(exec_tracepoint, after_exec, NULL);
-	tracepoint_synchronize_unregister();
-	/* For entries that are about to be freed. */
+	struct avfork_child *child;
+	size_t chain;
+
+	smp_mb(); /* see avfork_child_enter() */
+	if (!atomic_read(&nr_children))
+		return;
+	for (chain = 0; chain < HASH_SIZE(children); chain++) {
+		rcu_read_lock();
+		hlist_for_each_entry_rcu(child, &children[chain], node)
+			if (child->owner == nursery)
+				kill_pid(child->pid, SIGKILL, 1);
+		rcu_read_unlock();
+		cond_resched();
+	}
+}
+
+/**
+ * avfork_child_wait_all - wait until the last entry is freed
+ *
+ * For module exit, when none is left, as each held a reference to the module,
+ * and no probe runs.
+ */
+void avfork_child_wait_all(void)
+{
 	rcu_barrier();
 }

@@ -8,6 +8,7 @@
 
 #include <linux/bitops.h>
 #include <linux/fdtable.h>
+#include <linux/sched/task.h>
 #ifdef AVFORK_HAVE_UTS_VERSION
 #include <generated/utsversion.h>
 #endif
@@ -33,6 +34,28 @@ static inline bool fd_is_open(unsigned int fd, const struct fdtable *fdt)
 {
 	return test_bit(fd, fdt->open_fds);
 }
+#endif
+
+/*
+ * kernel_clone() can be asked, from 6.4 on, for a child without a descriptor
+ * table. Before that, what costs least is a reference to the caller's table,
+ * which avfork_birth_given() takes away again.
+ */
+#ifdef AVFORK_HAVE_NO_FILES
+static inline void avfork_copy_no_files(struct kernel_clone_args *clone)
+{
+	clone->no_files = 1;
+}
+#else
+static inline void avfork_copy_no_files(struct kernel_clone_args *clone)
+{
+	clone->flags |= CLONE_FILES;
+}
+#endif
+
+/* Linux 7.1 has brought it. */
+#ifndef CLONE_AUTOREAP
+#define CLONE_AUTOREAP 0ULL
 #endif
 
 /* A tree whose kernel was never built cannot say which one it is. */

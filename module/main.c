@@ -13,12 +13,14 @@
  *   nursery.c      births that are kept for the next children
  *   table.c        the child's descriptor table, built from its grants
  *   child.c        what is remembered of a child while it lives
+ *   probes.c       the moments in every task's life that the module looks at
  *   symbols.c      the functions that the kernel does not export
  *   trace.h        the tracepoints
  *   arch/          the child's registers, one file an architecture
  *   compat.h       the differences between kernels, found from their headers
  *
- * An open file of the device keeps the module loaded, and has a nursery.
+ * An open file of the device keeps the module loaded, has a nursery, and is what
+ * children with AVFORK_AUTOKILL live as long as.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -29,8 +31,10 @@
 #include "arch/arch.h"
 #include "birth.h"
 #include "child.h"
+#include "compat.h"
 #include "grant.h"
 #include "nursery.h"
+#include "probes.h"
 #include "spawn.h"
 #include "symbols.h"
 #include "table.h"
@@ -112,7 +116,7 @@ static long ioctl_info(void __user *arg, size_t size)
 	const struct avfork_info info = {
 		.abi_version = AVFORK_ABI_VERSION,
 		.table_size = avfork_table_size(),
-		.flags = AVFORK_FLAGS,
+		.flags = AVFORK_FLAGS & ~(CLONE_AUTOREAP ? 0 : AVFORK_AUTOREAP),
 		.namespaces = AVFORK_NAMESPACES,
 	};
 	size_t known = min(size, sizeof(info));
@@ -152,7 +156,11 @@ static int avfork_open(struct inode *inode, struct file *file)
 
 static int avfork_release(struct inode *inode, struct file *file)
 {
-	avfork_nursery_put(file->private_data);
+	struct avfork_nursery *nursery = file->private_data;
+
+	avfork_nursery_close(nursery);
+	avfork_child_kill_all(nursery);
+	avfork_nursery_put(nursery);
 	return 0;
 }
 
@@ -179,13 +187,16 @@ static int __init avfork_init(void)
 	err = avfork_symbols_bind();
 	if (err)
 		return err;
+	err = avfork_birth_init();
+	if (err)
+		return err;
 	avfork_table_init();
-	err = avfork_child_init();
+	err = avfork_probes_init();
 	if (err)
 		return err;
 	err = misc_register(&avfork_device);
 	if (err)
-		avfork_child_exit();
+		avfork_probes_exit();
 	return err;
 }
 
@@ -193,7 +204,7 @@ static void __exit avfork_exit(void)
 {
 	misc_deregister(&avfork_device);
 	avfork_birth_wait_all();
-	avfork_child_exit();
+	avfork_probes_exit();
 }
 
 module_init(avfork_init);

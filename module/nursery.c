@@ -23,10 +23,12 @@
 /**
  * struct avfork_nursery - where births are kept
  * @users:  the open file and each birth that is under way
+ * @closed: the file is no more
  * @places: a birth each, or NULL. Whoever exchanges a birth for NULL owns it
  */
 struct avfork_nursery {
 	refcount_t users;
+	bool closed;
 	struct avfork_birth *places[NR_PLACES];
 };
 
@@ -68,6 +70,26 @@ void avfork_nursery_put(struct avfork_nursery *nursery)
 		if (nursery->places[i])
 			avfork_birth_free(nursery->places[i]);
 	kfree(nursery);
+}
+
+/**
+ * avfork_nursery_close - note that the open file is being released
+ * @nursery: the file's
+ */
+void avfork_nursery_close(struct avfork_nursery *nursery)
+{
+	WRITE_ONCE(nursery->closed, true);
+}
+
+/**
+ * avfork_nursery_closed - whether the open file is no more
+ * @nursery: the file's
+ *
+ * Return: true once avfork_nursery_close() has been called.
+ */
+bool avfork_nursery_closed(const struct avfork_nursery *nursery)
+{
+	return READ_ONCE(nursery->closed);
 }
 
 /**

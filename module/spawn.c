@@ -2,15 +2,20 @@
 /*
  * AVFORK_IOC_SPAWN, once its argument is in the kernel.
  */
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
-#include <linux/sched/clock.h>
+#include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/timekeeping.h>
 
 #include "birth.h"
+#include "compat.h"
 #include "spawn.h"
 #include "symbols.h"
 #include "trace.h"
@@ -42,6 +47,17 @@ static bool in_user_space(u64 start, u64 size)
 	return size <= TASK_SIZE_MAX && start <= TASK_SIZE_MAX - size;
 }
 
+/*
+ * Whether current may have a child that AVFORK_AUTOKILL kills whatever it has
+ * exec'd. As CLONE_PIDFD_AUTOKILL has it in copy_process(): a child that could
+ * gain privileges must not be killed by somebody without.
+ */
+static bool may_autokill(const struct avfork_args *args)
+{
+	return args->flags & AVFORK_NNP || task_no_new_privs(current) ||
+	       ns_capable(current_user_ns(), CAP_SYS_ADMIN);
+}
+
 static int check_args(const struct avfork_args *args)
 {
 	if (args->flags & ~AVFORK_FLAGS ||
@@ -50,6 +66,8 @@ static int check_args(const struct avfork_args *args)
 	if (!valid_signal(args->exit_signal))
 		return -EINVAL;
 	if (!(args->flags & AVFORK_INTO_CGROUP) && args->cgroup_fd)
+		return -EINVAL;
+	if (args->flags & AVFORK_AUTOREAP && args->exit_signal)
 		return -EINVAL;
 	if (!args->entry || !args->stack ||
 	    args->stack_size < AVFORK_STACK_MIN ||
@@ -61,6 +79,10 @@ static int check_args(const struct avfork_args *args)
 	    !in_user_space(args->tls, 1) ||
 	    !in_user_space(args->release, sizeof(u32)))
 		return -EFAULT;
+	if (args->flags & AVFORK_AUTOREAP && !CLONE_AUTOREAP)
+		return -EOPNOTSUPP;
+	if (args->flags & AVFORK_AUTOKILL && !may_autokill(args))
+		return -EPERM;
 	return 0;
 }
 
@@ -68,14 +90,7 @@ static long make_child(struct avfork_nursery *nursery,
 		       const struct avfork_args *args)
 {
 	struct kernel_clone_args clone = {
-		/*
-		 * CLONE_FILES: to copy the caller's table only to drop it would
-		 * cost what the table holds. The child never gets to use it, so
-		 * what __fget_light() relies on holds: the ioctl's borrowed
-		 * reference to /dev/avfork, taken while nobody shared the
-		 * table, cannot be closed by the one that now does.
-		 */
-		.flags = CLONE_VM | CLONE_FILES | args->namespaces,
+		.flags = CLONE_VM | args->namespaces,
 		.exit_signal = args->exit_signal,
 		.fn = avfork_birth_complete,
 	};
@@ -87,8 +102,12 @@ static long make_child(struct avfork_nursery *nursery,
 	if (err)
 		return err;
 
+	/* To copy the caller's table would cost what that holds. */
+	avfork_copy_no_files(&clone);
 	if (args->flags & AVFORK_SYNC)
 		clone.flags |= CLONE_VFORK;
+	if (args->flags & AVFORK_AUTOREAP)
+		clone.flags |= CLONE_AUTOREAP;
 	if (args->flags & AVFORK_INTO_CGROUP) {
 		clone.flags |= CLONE_INTO_CGROUP;
 		clone.cgroup = args->cgroup_fd;
@@ -118,6 +137,24 @@ static long make_child(struct avfork_nursery *nursery,
 	return pid;
 }
 
+/*
+ * The audit of system calls sees an ioctl(2) and does not know that it made a
+ * process: this record tells. 0 for a child that has been reaped meanwhile.
+ */
+static void audit_child(const struct avfork_args *args, pid_t pid)
+{
+	pid_t child;
+
+	if (audit_enabled == AUDIT_OFF)
+		return;
+	rcu_read_lock();
+	child = pid_nr(find_vpid(pid));
+	rcu_read_unlock();
+	audit_log(audit_context(), GFP_KERNEL, AUDIT_KERNEL_OTHER,
+		  "op=avfork pid=%d child=%d namespaces=%#llx",
+		  task_tgid_nr(current), child, args->namespaces);
+}
+
 /**
  * avfork_spawn - make a child
  * @nursery: of the open file that it is asked of
@@ -129,7 +166,7 @@ static long make_child(struct avfork_nursery *nursery,
 long avfork_spawn(struct avfork_nursery *nursery,
 		  const struct avfork_args *args)
 {
-	u64 start = trace_avfork_spawn_enabled() ? local_clock() : 0;
+	u64 start = trace_avfork_spawn_enabled() ? ktime_get_ns() : 0;
 	long pid = make_child(nursery, args);
 
 	/* The call goes on, and nobody is told of this. */
@@ -137,6 +174,8 @@ long avfork_spawn(struct avfork_nursery *nursery,
 		return pid;
 	this_cpu_inc(counts[pid < 0 ? AVFORK_FAILED : AVFORK_SPAWNED]);
 	/* It may have been turned on meanwhile: then the time is not known. */
-	trace_avfork_spawn(args, pid, start ? local_clock() - start : 0);
+	trace_avfork_spawn(args, pid, start ? ktime_get_ns() - start : 0);
+	if (pid > 0)
+		audit_child(args, pid);
 	return pid;
 }

@@ -191,7 +191,7 @@ REFUSED(args_longer_unmapped, EFAULT,
 			    sizeof(*args), args, sizeof(*args)));
 
 /* Its fields. */
-REFUSED(flag_unknown, EINVAL, args->flags |= 0x20);
+REFUSED(flag_unknown, EINVAL, args->flags |= 0x100);
 REFUSED(flag_unknown_high, EINVAL, args->flags |= 1UL << 63);
 REFUSED(namespace_is_no_namespace, EINVAL, args->namespaces = CLONE_FILES);
 REFUSED(namespace_thread, EINVAL,

@@ -5,6 +5,8 @@
 #ifndef AVFORK_ARCH_H
 #define AVFORK_ARCH_H
 
+struct task_struct;
+
 /**
  * struct avfork_start - where a child's user code starts
  * @entry:     its first instruction
@@ -39,5 +41,14 @@ void avfork_arch_start(const struct avfork_start *start);
  * it off, and so undo what the task may have locked.
  */
 int avfork_arch_check(void);
+
+/**
+ * avfork_arch_first_call - what a task that has never run begins with
+ * @task: the task, before it is woken
+ * @arg:  receives the function's argument
+ *
+ * Return: the function that kernel_clone() was given for @task, or NULL.
+ */
+void *avfork_arch_first_call(struct task_struct *task, void **arg);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include <asm/fsgsbase.h>
 #include <asm/processor.h>
+#include <asm/switch_to.h>
 
 #include "arch.h"
 
@@ -56,6 +57,15 @@ noinline int avfork_arch_check(void)
 	return has_shadow_stack() ? -ENOPROTOOPT : 0;
 }
 ALLOW_ERROR_INJECTION(avfork_arch_check, ERRNO);
+
+void *avfork_arch_first_call(struct task_struct *task, void **arg)
+{
+	/* Where copy_thread() puts them for ret_from_fork(). */
+	const struct inactive_task_frame *frame = (void *)task->thread.sp;
+
+	*arg = (void *)frame->r12;
+	return (void *)frame->bx;
+}
 
 void avfork_arch_start(const struct avfork_start *start)
 {

@@ -24,6 +24,12 @@
 #define AVFORK_INHERIT_FDS	0x8
 /* Start with the caller's signal mask; what it ignores is ignored. */
 #define AVFORK_INHERIT_SIGNALS	0x10
+/* Kill the child when the open file that it was made through is closed. */
+#define AVFORK_AUTOKILL		0x20
+/* Reap the child when it dies; nobody can wait for it. Linux 7.1. */
+#define AVFORK_AUTOREAP		0x40
+/* Start with no_new_privs set, see prctl(2). */
+#define AVFORK_NNP		0x80
 
 /* More grants than this, or a number of this or above, are beyond any limit. */
 #define AVFORK_FD_LIMIT		1048576
