@@ -53,7 +53,9 @@ pid_t spawn(struct child *child)
 	backend = backend_get();
 	if (!backend)
 		return -1;
-	pid = backend->spawn(child);
+	do
+		pid = backend->spawn(child);
+	while (pid < 0 && (backend = backend_after(backend)));
 	if (pid >= 0) {
 		child->owned = NULL;
 		errno = saved;

@@ -17,6 +17,14 @@ static const struct backend *const backends[] = {
 	&backend_taskq,
 };
 
+/* What AVFORK_BACKEND names, or NULL. */
+static const char *backend_forced(void)
+{
+	const char *name = secure_getenv("AVFORK_BACKEND");
+
+	return name && *name ? name : NULL;
+}
+
 const struct backend *backend_get(void)
 {
 	static const struct backend *_Atomic chosen;
@@ -30,10 +38,10 @@ const struct backend *backend_get(void)
 		return backend;
 
 	/* Threads that get here together choose the same. */
-	forced = secure_getenv("AVFORK_BACKEND");
+	forced = backend_forced();
 	for (i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
 		backend = backends[i];
-		if (forced && *forced && strcmp(forced, backend->name) != 0)
+		if (forced && strcmp(forced, backend->name) != 0)
 			continue;
 		if (!backend->available()) {
 			error = errno;
@@ -47,4 +55,24 @@ const struct backend *backend_get(void)
 	}
 	errno = error;
 	return NULL;
+}
+
+const struct backend *backend_after(const struct backend *backend)
+{
+	const size_t last = sizeof(backends) / sizeof(*backends) - 1;
+	int error = errno;
+	size_t i = 0;
+
+	/* What a backend that is not there fails with; most failures end here. */
+	if (error != EPERM && error != EACCES && error != ENOSYS &&
+	    error != ENOPROTOOPT)
+		return NULL;
+	if (backend_forced() || backend->available()) {
+		errno = error;
+		return NULL;
+	}
+	errno = error;
+	while (backends[i] != backend)
+		i++;
+	return i < last ? backends[i + 1] : NULL;
 }

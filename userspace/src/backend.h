@@ -59,6 +59,14 @@ extern const struct backend backend_taskq;
  */
 const struct backend *backend_get(void);
 
+/*
+ * Whom to ask for a child that @backend has refused with errno, because it is not
+ * there for this thread or at this moment: a filter has been put on it, or its
+ * descriptor was closed and there is no /dev any more. NULL, and errno as it was,
+ * where @backend would make others, or is what AVFORK_BACKEND names.
+ */
+const struct backend *backend_after(const struct backend *backend);
+
 /* Whether a backend that fails with @error may be available a moment later. */
 static inline bool backend_is_short(int error)
 {
