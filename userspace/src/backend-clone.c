@@ -5,6 +5,11 @@
  * The kernel copies the caller's descriptor table, which takes as long as that
  * is large, and pins what is granted. The child then drops from its copies what
  * it was not granted, before its start routine runs (start.c).
+ *
+ * Where /dev/avfork is open but makes no children for this caller (a seccomp
+ * filter), a large table is not copied: the child begins in it, and its first
+ * system call has the device give it one with what it is granted. The caller
+ * waits for that, which takes less than to copy and to close so many.
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -12,11 +17,16 @@
 #include <stdlib.h>
 
 #include "clone.h"
+#include "device.h"
+#include "futex.h"
 #include "guard.h"
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
 		    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
 		    CLONE_NEWNET | CLONE_NEWTIME)
+
+/* What a copy costs as much as waiting for a child to run. */
+#define COPY_AT_MOST 1024
 
 /* What the module refuses, too. */
 static int check_opts(const struct avfork_opts *opts)
@@ -43,17 +53,37 @@ static int check_opts(const struct avfork_opts *opts)
 	return 0;
 }
 
+/*
+ * The device, where a child with @opts shall leave the caller's table by it, or
+ * -1. A child in another cgroup may be long in coming to that.
+ */
+static int shared_by(const struct avfork_opts *opts)
+{
+	int fd = device_fd(atomic_load(&device_common.word));
+	struct avfork_info info = { 0 };
+
+	if (fd < 0 || opts->flags & (AVFORK_INHERIT_FDS | AVFORK_INTO_CGROUP))
+		return -1;
+	return device_ask(fd, &info) && info.table_size > COPY_AT_MOST ?
+	       fd : -1;
+}
+
 static pid_t clone_make(const struct child *child, struct carrier *carrier)
 {
+	int device = shared_by(child->opts);
 	struct start *start = start_new(child);
 	pid_t pid;
 
 	if (!start)
 		return -1;
 	carrier->start = start;
+	if (device >= 0)
+		start_share(start, device, child->lent, child->ticket);
 	pid = clone_start(child->opts, SIGCHLD, carrier, start, NULL);
 	if (pid < 0)
 		free(start);
+	else if (device >= 0)
+		futex_wait_while(child->lent, child->ticket + 1);
 	return pid;
 }
 

@@ -9,7 +9,8 @@
 #include "start.h"
 
 /*
- * Make a child of the caller that does start_run(@start) on @carrier. Of @opts
+ * Make a child of the caller that does start_run(@start) on @carrier. It shares
+ * the caller's descriptor table if @start has a device to leave that with. Of @opts
  * count what @start has not: flags, namespaces, stack, cgroup, pidfd. Its pid,
  * or -1 with errno, ENOSYS for what this kernel's clone cannot do. The pid is
  * in @pid, too, before the child runs, unless that is NULL or a pidfd is asked

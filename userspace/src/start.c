@@ -4,11 +4,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "futex.h"
 #include "spawn.h"
 #include "start.h"
 
@@ -149,13 +151,14 @@ struct start *start_new(const struct child *child)
 		errno = EMFILE;
 		return NULL;
 	}
-	start = malloc(sizeof(*start) + (opts->nr_fds + 3) *
+	start = malloc(sizeof(*start) + 2 * (opts->nr_fds + 3) *
 		       sizeof(*start->fds));
 	if (!start)
 		return NULL;
 	start->start_routine = child->start_routine;
 	start->arg = child->arg;
-	start->inherit_fds = opts->flags & AVFORK_INHERIT_FDS;
+	start->flags = opts->flags;
+	start->device = -1;
 	start->mask = 0;
 	start->ignored = 0;
 	start->nr_fds = opts->nr_fds;
@@ -177,6 +180,61 @@ struct start *start_new(const struct child *child)
 fail:
 	free(start);
 	return NULL;
+}
+
+static int by_parent_fd(const void *a, const void *b)
+{
+	int fd_a = ((const struct avfork_fd *)a)->parent_fd;
+	int fd_b = ((const struct avfork_fd *)b)->parent_fd;
+
+	return (fd_a > fd_b) - (fd_a < fd_b);
+}
+
+void start_share(struct start *start, int device, _Atomic uint32_t *left,
+		 uint32_t ticket)
+{
+	struct avfork_fd *sources = start->fds + start->nr_fds;
+	uint32_t nr = 0;
+	size_t i;
+
+	memcpy(sources, start->fds, start->nr_fds * sizeof(*sources));
+	qsort(sources, start->nr_fds, sizeof(*sources), by_parent_fd);
+	for (i = 0; i < start->nr_fds; i++) {
+		int fd = sources[i].parent_fd;
+
+		if (!nr || sources[nr - 1].parent_fd != fd)
+			sources[nr++] = (struct avfork_fd) {
+				.parent_fd = fd, .child_fd = fd,
+				.flags = FD_CLOEXEC,
+			};
+	}
+	start->sources = sources;
+	start->nr_sources = nr;
+	start->device = device;
+	start->left = left;
+	start->ticket = ticket;
+	atomic_store(left, ticket + 1);
+}
+
+/*
+ * Leave the parent's table for one that has the sources of the grants, under
+ * their own numbers: a seccomp filter may judge by these, and the device does not
+ * change them for whoever has one. If the device has been closed meanwhile, or
+ * there is no memory, for a copy of the whole table.
+ */
+static int leave_table(const struct start *start)
+{
+	const struct avfork_grants grants = {
+		.fds = (uintptr_t)start->sources,
+		.nr_fds = start->nr_sources,
+	};
+
+	if (ioctl(start->device, AVFORK_IOC_GRANT, &grants) &&
+	    close_range(~0U, ~0U, CLOSE_RANGE_UNSHARE))
+		return -1;
+	atomic_store(start->left, start->ticket);
+	futex_wake(start->left);
+	return 0;
 }
 
 /*
@@ -274,13 +332,15 @@ void start_run(struct start *start)
 	const stack_t no_stack = { .ss_flags = SS_DISABLE };
 
 	spawn_enter_child();
+	if (start->device >= 0 && leave_table(start))
+		_exit(EXIT_NO_FD);
 	/* The kernel has done so, but not for a child that stops its parent. */
 	sigaltstack(&no_stack, NULL);
 	set_dispositions(start->ignored);
 	/* Another thread may have closed a source since it was checked. */
 	if (make_grants(start))
 		_exit(EXIT_NO_FD);
-	if (!start->inherit_fds)
+	if (!(start->flags & AVFORK_INHERIT_FDS))
 		close_others(start);
 	set_mask(&start->mask, NULL);
 	/* _exit: the parent's atexit handlers stay there. */

@@ -19,18 +19,29 @@ void start_restore_signals(const kernel_sigset *saved);
  * struct start - what one child does first
  * @start_routine: then
  * @arg:           passed to it
- * @inherit_fds:   AVFORK_INHERIT_FDS
- * @mask:          the signals that it blocks
+ * @flags:         AVFORK_INHERIT_FDS
+ * @mask:          the signals that the child blocks
  * @ignored:       those that it ignores
+ * @device:        the child begins in the caller's descriptor table, and leaves
+ *                 that by this descriptor of /dev/avfork; -1 for a copy
+ * @left:          told then: set from @ticket + 1 to @ticket. A futex
+ * @ticket:        see @left
+ * @sources:       of the grants, each once: nr_sources, behind @fds
+ * @nr_sources:    their number
  * @nr_fds:        number of grants
  * @fds:           the grants, by ascending child_fd
  */
 struct start {
 	int (*start_routine)(void *arg);
 	void *arg;
-	bool inherit_fds;
+	int flags;
 	kernel_sigset mask;
 	kernel_sigset ignored;
+	int device;
+	_Atomic uint32_t *left;
+	uint32_t ticket;
+	struct avfork_fd *sources;
+	uint32_t nr_sources;
 	size_t nr_fds;
 	struct avfork_fd fds[];
 };
@@ -40,6 +51,14 @@ struct start {
  * the module's: EINVAL, EMFILE, EBADF, EFAULT, ENOMEM.
  */
 struct start *start_new(const struct child *child);
+
+/*
+ * Have the child begin in the caller's descriptor table, which need not be copied
+ * then, and leave it by @device. The caller waits until @left is not @ticket + 1:
+ * until then its descriptors are what the child is granted.
+ */
+void start_share(struct start *start, int device, _Atomic uint32_t *left,
+		 uint32_t ticket);
 
 /* In the child, all signals blocked. */
 _Noreturn void start_run(struct start *start);

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * libavfork in processes that a seccomp filter has been put on, before or after
+ * their first call: containers, units, browsers. Where /dev/avfork is there, it
+ * makes them no children, but gives a child of clone(2) its table.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <avfork.h>
+
+#include "../kselftest_harness.h"
+#include "helpers.h"
+
+/* Enough for a table that is not worth copying. */
+#define MANY 3000
+
+/* Refuse @nr with @error; -1 refuses nothing. */
+static int confine(int nr, int error)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { 4, instructions };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+static int open_many(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < MANY + 100)
+		return -1;
+	limit.rlim_cur = MANY + 100;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	while (dup(0) < MANY)
+		;
+	return 0;
+}
+
+/**
+ * struct expected - the descriptors that a child shall find
+ * @nr:  how many
+ * @fds: the numbers, and FD_CLOEXEC
+ */
+struct expected {
+	int nr;
+	struct avfork_fd fds[3];
+};
+
+static int has_expected(void *arg)
+{
+	const struct expected *expected = arg;
+	int fd, i;
+
+	for (fd = 0; fd < MANY + 100; fd++) {
+		int flags = -1;
+
+		for (i = 0; i < expected->nr; i++)
+			if (expected->fds[i].child_fd == fd)
+				flags = expected->fds[i].flags;
+		REQUIRE(fcntl(fd, F_GETFD) == flags);
+	}
+	return 0;
+}
+
+/* Children of all sorts, in a process that need not have any privilege. */
+static int spawns(void)
+{
+	int fds[2], round;
+	char byte;
+
+	/* The library opens the device. */
+	REQUIRE(reap(avfork(return_arg, NULL)) == 0);
+	for (round = 0; round < 3; round++) {
+		struct expected none = { .nr = 0 };
+		const unsigned int open_fds = count_fds();
+
+		REQUIRE(reap(avfork(has_expected, &none)) == 0);
+		REQUIRE(reap(avforkx(AVFORK_SYNC, has_expected, &none)) == 0);
+		REQUIRE(reap(avforkx(AVFORK_WAITPID, has_expected, &none)) ==
+			0);
+
+		/* A source twice, two that change places, and one by itself. */
+		REQUIRE(!pipe2(fds, O_CLOEXEC));
+		struct expected granted = {
+			.nr = 3, .fds = {
+				{ fds[1], fds[0], FD_CLOEXEC, 0 },
+				{ fds[0], fds[1], 0, 0 },
+				{ fds[1], 7, 0, 0 },
+			},
+		};
+		const struct avfork_opts opts = {
+			.size = sizeof(opts), .fds = granted.fds,
+			.nr_fds = granted.nr,
+		};
+		pid_t pid = avfork_with(&opts, has_expected, &granted);
+
+		/* They are pinned by the call. */
+		close(fds[1]);
+		REQUIRE(reap(pid) == 0);
+		/* And the child's are gone with it. */
+		REQUIRE(read(fds[0], &byte, 1) == 0);
+		close(fds[0]);
+		REQUIRE(count_fds() == open_fds);
+	}
+	return 0;
+}
+
+static int try_filter_comes_first(void *arg)
+{
+	(void)arg;
+	REQUIRE(!confine(-1, 0));
+	return spawns();
+}
+
+TEST(filter_comes_first)
+{
+	unsetenv("AVFORK_BACKEND");
+	ASSERT_PASSED(in_copy(try_filter_comes_first, NULL));
+}
+
+/* What the library found out before there was a filter does not hold any more. */
+static int try_filter_comes_later(void *arg)
+{
+	(void)arg;
+	REQUIRE(!spawns());
+	REQUIRE(!confine(-1, 0));
+	return spawns();
+}
+
+TEST(filter_comes_later)
+{
+	unsetenv("AVFORK_BACKEND");
+	ASSERT_PASSED(in_copy(try_filter_comes_later, NULL));
+}
+
+static int try_filter_refuses_ioctl(void *arg)
+{
+	REQUIRE(!spawns());
+	REQUIRE(!confine(SYS_ioctl, *(int *)arg));
+	REQUIRE(ioctl(0, AVFORK_IOC_INFO, NULL) == -1);
+	return spawns();
+}
+
+TEST(filter_refuses_ioctl)
+{
+	int errors[] = { EPERM, EACCES, ENOSYS };
+	size_t i;
+
+	unsetenv("AVFORK_BACKEND");
+	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+		ASSERT_PASSED(in_copy(try_filter_refuses_ioctl, &errors[i]));
+}
+
+/* A filter is a thread's: the others go on by the module. */
+static void *confined_thread(void *arg)
+{
+	*(int *)arg = confine(-1, 0) || spawns();
+	return NULL;
+}
+
+static int try_filter_of_one_thread(void *arg)
+{
+	pthread_t thread;
+	int failed = 1;
+
+	(void)arg;
+	REQUIRE(!spawns());
+	REQUIRE(!pthread_create(&thread, NULL, confined_thread, &failed));
+	REQUIRE(!pthread_join(thread, NULL) && !failed);
+	return spawns();
+}
+
+TEST(filter_of_one_thread)
+{
+	unsetenv("AVFORK_BACKEND");
+	ASSERT_PASSED(in_copy(try_filter_of_one_thread, NULL));
+}
+
+static int try_large_table(void *later)
+{
+	REQUIRE(!open_many());
+	return later ? try_filter_comes_later(NULL) : try_filter_comes_first(NULL);
+}
+
+TEST(large_table)
+{
+	unsetenv("AVFORK_BACKEND");
+	ASSERT_PASSED(in_copy(try_large_table, NULL));
+	ASSERT_PASSED(in_copy(try_large_table, ""));
+}
+
+/* What is named in the environment is used, or the call fails. */
+static int try_forced_is_refused(void *arg)
+{
+	(void)arg;
+	setenv("AVFORK_BACKEND", "kernel", 1);
+	REQUIRE(reap(avfork(return_arg, NULL)) == 0);
+	REQUIRE(!confine(-1, 0));
+	REQUIRE(avfork(return_arg, NULL) == -1 && errno == EPERM);
+	return 0;
+}
+
+TEST(forced_is_refused)
+{
+	if (!backend_is("kernel"))
+		SKIP(return, "of the kernel backend alone");
+	ASSERT_PASSED(in_copy(try_forced_is_refused, NULL));
+}
+
+/* What else is refused with EPERM is no reason to ask another backend. */
+static int try_refused_namespace(void *arg)
+{
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .namespaces = 0x04000000 /* CLONE_NEWUTS */,
+	};
+
+	(void)arg;
+	REQUIRE(!syscall(SYS_setresuid, 65534, 65534, 65534));
+	REQUIRE(avfork_with(&opts, return_arg, NULL) == -1 && errno == EPERM);
+	return 0;
+}
+
+TEST(refused_namespace)
+{
+	if (geteuid())
+		SKIP(return, "only root can become somebody else");
+	ASSERT_PASSED(in_copy(try_refused_namespace, NULL));
+}
+
+/*
+ * The call is back before the child goes on, whose table is its own by then: the
+ * threads that open and close beside it are not its concern, nor it theirs.
+ */
+static void *churn(void *arg)
+{
+	atomic_bool *stop = arg;
+
+	while (!atomic_load(stop)) {
+		int fd = dup(0);
+
+		if (fcntl(fd, F_GETFD) < 0 || close(fd))
+			return "";
+	}
+	return NULL;
+}
+
+static int try_beside_busy_threads(void *arg)
+{
+	struct expected none = { .nr = 0 };
+	atomic_bool stop = false;
+	pthread_t thread;
+	void *failed;
+	int i;
+
+	(void)arg;
+	REQUIRE(!open_many() && !confine(-1, 0));
+	REQUIRE(!pthread_create(&thread, NULL, churn, &stop));
+	for (i = 0; i < 50; i++)
+		REQUIRE(reap(avfork(has_expected, &none)) == 0);
+	atomic_store(&stop, true);
+	REQUIRE(!pthread_join(thread, &failed) && !failed);
+	return 0;
+}
+
+TEST(beside_busy_threads)
+{
+	unsetenv("AVFORK_BACKEND");
+	ASSERT_PASSED(in_copy(try_beside_busy_threads, NULL));
+}
+
+TEST_HARNESS_MAIN
