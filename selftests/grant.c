@@ -104,7 +104,7 @@ static int table_has_what_is_granted(int device)
 	REQUIRE(!pipe(fds));
 	const struct avfork_fd grants[] = {
 		{ fds[0], 77, FD_CLOEXEC, 0 },
-		{ device, 1500, 0, 0 },
+		{ device, 900, 0, 0 },
 		{ fds[0], 3, 0, 0 },
 	};
 	struct stat before, after;
@@ -117,7 +117,7 @@ static int table_has_what_is_granted(int device)
 	REQUIRE(read(3, &byte, 1) == 0);
 
 	/* By the descriptor that has been granted, and no list. */
-	REQUIRE(!grant(1500, 0, NULL, 0));
+	REQUIRE(!grant(900, 0, NULL, 0));
 	REQUIRE(table_is(NULL, 0));
 	return 0;
 }

@@ -1071,7 +1071,8 @@ TEST(unknown_flags)
 	const unsigned int known = AVFORK_SYNC | AVFORK_STDIO |
 				   AVFORK_INTO_CGROUP | AVFORK_INHERIT_FDS |
 				   AVFORK_INHERIT_SIGNALS | AVFORK_NOSIGCHLD |
-				   AVFORK_WAITPID;
+				   AVFORK_WAITPID | AVFORK_AUTOKILL |
+				   AVFORK_AUTOREAP | AVFORK_NNP;
 	struct avfork_opts opts = { .size = sizeof(opts) };
 	unsigned int bit;
 

@@ -12,6 +12,7 @@
 
 #define KNOWN_FLAGS (AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
 		     AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
+		     AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
 		     AVFORK_HIDDEN)
 
 /* No struct avfork_opts of any version is larger: a size beyond is a mistake. */

@@ -12,14 +12,19 @@
  * waits for that, which takes less than to copy and to close so many.
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "clone.h"
 #include "device.h"
 #include "futex.h"
 #include "guard.h"
+#include "keeper.h"
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
 		    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
@@ -27,6 +32,21 @@
 
 /* What a copy costs as much as waiting for a child to run. */
 #define COPY_AT_MOST 1024
+
+/* Whether the caller may be killed with whoever its child becomes. */
+static bool may_autokill(const struct avfork_opts *opts)
+{
+	struct __user_cap_header_struct self = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (opts->flags & AVFORK_NNP ||
+	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		return true;
+	syscall(SYS_capget, &self, caps);
+	return caps[0].effective & 1U << CAP_SYS_ADMIN;
+}
 
 /* What the module refuses, too. */
 static int check_opts(const struct avfork_opts *opts)
@@ -48,6 +68,10 @@ static int check_opts(const struct avfork_opts *opts)
 	if (stack && (opts->stack_size > INTPTR_MAX ||
 		      stack > INTPTR_MAX - opts->stack_size)) {
 		errno = EFAULT;
+		return -1;
+	}
+	if (opts->flags & AVFORK_AUTOKILL && !may_autokill(opts)) {
+		errno = EPERM;
 		return -1;
 	}
 	return 0;
@@ -87,13 +111,20 @@ static pid_t clone_make(const struct child *child, struct carrier *carrier)
 	return pid;
 }
 
+static pid_t clone_spawn_kept(struct child *child)
+{
+	if (child->opts->flags & AVFORK_HIDDEN)
+		return guard_spawn(child);
+	return pool_spawn(child, clone_make);
+}
+
 static pid_t clone_spawn(struct child *child)
 {
 	if (check_opts(child->opts))
 		return -1;
-	if (child->opts->flags & AVFORK_HIDDEN)
-		return guard_spawn(child);
-	return pool_spawn(child, clone_make);
+	if (child->opts->flags & (AVFORK_AUTOKILL | AVFORK_AUTOREAP))
+		return keeper_spawn(child, clone_spawn_kept);
+	return clone_spawn_kept(child);
 }
 
 static bool clone_available(void)

@@ -9,6 +9,7 @@
 
 #include "backend.h"
 #include "device.h"
+#include "keeper.h"
 #include "pool.h"
 #include "spawn.h"
 
@@ -36,11 +37,14 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier)
 		.pidfd = (uintptr_t)opts->pidfd,
 		.fds = (uintptr_t)opts->fds,
 		.nr_fds = (uint32_t)opts->nr_fds,
-		.exit_signal = opts->flags & AVFORK_HIDDEN ? 0 : SIGCHLD,
+		.exit_signal = opts->flags & (AVFORK_HIDDEN | AVFORK_AUTOREAP) ?
+			       0 : SIGCHLD,
 		.cgroup_fd = opts->flags & AVFORK_INTO_CGROUP ?
 			     opts->cgroup_fd : 0,
 	};
-	uint64_t word = device_get(&device_common);
+	struct device *device = opts->flags & AVFORK_AUTOKILL ?
+				&device_own : &device_common;
+	uint64_t word = device_get(device);
 	struct avfork_info info;
 	bool again = false;
 
@@ -58,7 +62,7 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier)
 		if (pid > 0)
 			return pid;
 		if (!device_ask(device_fd(word), &info)) {
-			word = device_open(&device_common, word);
+			word = device_open(device, word);
 			again = false;
 			continue;
 		}
@@ -75,9 +79,26 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier)
 	return -1;
 }
 
-static pid_t kernel_spawn(struct child *child)
+static pid_t kernel_spawn_kept(struct child *child)
 {
 	return pool_spawn(child, kernel_make);
+}
+
+/* Whether the kernel reaps children of its own accord. */
+static bool can_autoreap(void)
+{
+	uint64_t word = device_get(&device_common);
+	struct avfork_info info;
+
+	return word && device_ask(device_fd(word), &info) &&
+	       info.flags & AVFORK_AUTOREAP;
+}
+
+static pid_t kernel_spawn(struct child *child)
+{
+	if (child->opts->flags & AVFORK_AUTOREAP && !can_autoreap())
+		return keeper_spawn(child, kernel_spawn_kept);
+	return kernel_spawn_kept(child);
 }
 
 static bool kernel_available(void)

@@ -184,7 +184,8 @@ static struct worker *worker_give(struct taskq *taskq, struct start *start,
 
 static bool can_vfork(const struct avfork_opts *opts)
 {
-	return !(opts->flags & (AVFORK_HIDDEN | AVFORK_INTO_CGROUP)) &&
+	return !(opts->flags & (AVFORK_HIDDEN | AVFORK_INTO_CGROUP |
+				AVFORK_AUTOKILL | AVFORK_AUTOREAP)) &&
 	       !opts->namespaces && !opts->pidfd && !opts->stack &&
 	       opts->stack_size <= POOL_STACK_SIZE;
 }

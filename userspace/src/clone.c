@@ -79,6 +79,7 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	kernel_sigset saved;
 	long ret;
 
+	start->maker = getpid();
 	if (start->device >= 0)
 		args.flags |= CLONE_FILES;
 	if (opts->flags & AVFORK_SYNC)

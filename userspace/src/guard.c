@@ -109,6 +109,7 @@ static int guardian_make(struct guard *guard, const struct child *child)
 		.flags = child->opts->flags & AVFORK_INTO_CGROUP,
 		.cgroup_fd = child->opts->cgroup_fd,
 	};
+	/* With AVFORK_AUTOKILL it ends with us, and its child with it. */
 	struct avfork_opts granted = *child->opts;
 	const struct child guarded = {
 		.opts = &granted, .start_routine = guardian, .arg = guard,
@@ -149,7 +150,8 @@ static int child_prepare(struct guard *guard, struct child *child)
 	/* What is granted is all that the guardian has. */
 	guard->opts = (struct avfork_opts) {
 		.flags = AVFORK_INHERIT_FDS |
-			 (opts->flags & (AVFORK_SYNC | AVFORK_INHERIT_SIGNALS)),
+			 (opts->flags & (AVFORK_SYNC | AVFORK_INHERIT_SIGNALS |
+					 AVFORK_AUTOKILL | AVFORK_NNP)),
 		.namespaces = opts->namespaces,
 		.stack = opts->stack,
 		.stack_size = opts->stack_size,
@@ -386,6 +388,20 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 	if (wait.found > 0 && status)
 		*status = wait.status;
 	return wait.found;
+}
+
+void guard_watch(pid_t pid)
+{
+	struct guards *guards = atomic_load(&the_guards);
+	struct guard *guard = guards ? list_get(guards, pid, false) : NULL;
+	siginfo_t info;
+
+	/* ECHILD: somebody has reaped it. */
+	while (waitid(P_PID, guard ? guard->guardian : pid, &info,
+		      WEXITED | WNOWAIT | __WALL) && errno == EINTR)
+		;
+	if (guard)
+		list_put(guards, guard, false);
 }
 
 void guard_reap(pid_t pid)

@@ -14,6 +14,9 @@ pid_t guard_spawn(struct child *child);
 /* waitpid(2), for such children, too. */
 pid_t guard_waitpid(pid_t pid, int *status, int options);
 
+/* Wait until @pid, any child of ours, has died, and do not reap it. */
+void guard_watch(pid_t pid);
+
 /* Have a child gone that the program is not to know of. No cancellation point. */
 void guard_reap(pid_t pid);
 

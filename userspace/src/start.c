@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -327,6 +328,18 @@ static void set_dispositions(kernel_sigset ignored)
 	}
 }
 
+/* Of another pid namespace, getppid() cannot tell. */
+static void die_with_maker(const struct start *start)
+{
+	pid_t parent;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	parent = getppid();
+	/* It died before that. */
+	if (parent && parent != start->maker)
+		_exit(EXIT_NO_FD);
+}
+
 void start_run(struct start *start)
 {
 	const stack_t no_stack = { .ss_flags = SS_DISABLE };
@@ -334,6 +347,10 @@ void start_run(struct start *start)
 	spawn_enter_child();
 	if (start->device >= 0 && leave_table(start))
 		_exit(EXIT_NO_FD);
+	if (start->flags & AVFORK_NNP)
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (start->flags & AVFORK_AUTOKILL)
+		die_with_maker(start);
 	/* The kernel has done so, but not for a child that stops its parent. */
 	sigaltstack(&no_stack, NULL);
 	set_dispositions(start->ignored);

@@ -19,7 +19,8 @@ void start_restore_signals(const kernel_sigset *saved);
  * struct start - what one child does first
  * @start_routine: then
  * @arg:           passed to it
- * @flags:         AVFORK_INHERIT_FDS
+ * @flags:         AVFORK_INHERIT_FDS, AVFORK_AUTOKILL, AVFORK_NNP
+ * @maker:         the pid of the process that makes the child, set when it does
  * @mask:          the signals that the child blocks
  * @ignored:       those that it ignores
  * @device:        the child begins in the caller's descriptor table, and leaves
@@ -35,6 +36,7 @@ struct start {
 	int (*start_routine)(void *arg);
 	void *arg;
 	int flags;
+	pid_t maker;
 	kernel_sigset mask;
 	kernel_sigset ignored;
 	int device;
