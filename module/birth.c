@@ -4,16 +4,13 @@
  *
  * The parent makes it, and everything that can fail happens there. Then it
  * passes it to kernel_clone(). When the child exists and before it is woken the
- * parent passes avfork_birth_given(), which gives the child what others would
- * miss in it; the child then runs avfork_birth_complete() in the kernel before
+ * parent passes avfork_birth_given(), which puts right what others could see of
+ * the child before it runs; the child then runs avfork_birth_complete() in the kernel before
  * its first user instruction, even when it has been killed by then. So a birth
  * has one owner at any time: the parent until the child is woken, then the
  * child, which turns it into its own state and leaves what remains in the
  * nursery.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
-#include <linux/completion.h>
 #include <linux/err.h>
 #include <linux/fdtable.h>
 #include <linux/module.h>
@@ -29,6 +26,7 @@
 #include "birth.h"
 #include "child.h"
 #include "nursery.h"
+#include "oom.h"
 #include "symbols.h"
 #include "table.h"
 #include "trace.h"
@@ -59,40 +57,6 @@ struct avfork_birth {
 	bool nnp;
 	bool refill;
 };
-
-/*
- * What every child's ->vfork_done points at until the child execs or dies. A
- * child that has one counts as a child of vfork(2) for the OOM killer
- * (in_vfork()), which then leaves it alone: it would die for its parent's
- * memory, and the parent with it. And oom_score_adj is its own.
- *
- * The kernel completes what ->vfork_done points at (mm_release()), so it has to
- * outlive every child, and the module may be unloaded long before that. Hence
- * it is the kernel's own: that of the boot CPU's idle task, which is exported,
- * is dressed up as a kernel thread with a completion for whoever waits for its
- * end (sched_init()), and never ends. So nobody waits. complete() counts up, and
- * stops counting at UINT_MAX.
- *
- * What else looks at ->vfork_done, in 6.1 to 7.3: wait_for_vfork_done(), which
- * waits for its own completion, so that freezer and ptrace see no difference;
- * kthread_stop() and kunit, of their own threads. A core dump does not.
- */
-static struct completion *nobody_waits;
-
-/**
- * avfork_birth_init - find what is needed
- *
- * Return: 0, or -ENOENT with the cause in the log.
- */
-int avfork_birth_init(void)
-{
-	nobody_waits = init_task.vfork_done;
-	if (!nobody_waits) {
-		pr_err("this kernel's idle task has no completion\n");
-		return -ENOENT;
-	}
-	return 0;
-}
 
 /**
  * avfork_birth_free - free a birth that is not under way
@@ -224,19 +188,27 @@ static struct files_struct *exchange_files(struct task_struct *task,
 	return before;
 }
 
+/*
+ * task_lock() in a tracepoint's probe, which must not sleep: with PREEMPT_RT the
+ * lock does. In the rare case that somebody there reads the child's /proc files
+ * already, the child takes its table itself.
+ */
+static bool lock_in_probe(struct task_struct *task)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		return spin_trylock(&task->alloc_lock);
+	task_lock(task);
+	return true;
+}
+
 /**
  * avfork_birth_given - a task was made, by current, and has not been woken yet
  * @task: the task, ours or not
  *
- * Whatever others could notice of a child of ours before it first runs, which
- * may take long in a throttled cgroup, is put right here: it shares its
- * parent's memory (see nobody_waits), and on kernels without no_files it has a
- * reference to its parent's table, which must not be seen in another call of
- * the parent's, nor outlive the parent.
- *
- * A tracepoint's probe: it must not sleep, and with PREEMPT_RT alloc_lock does.
- * In the rare case that somebody reads the child's /proc files already, the
- * child takes its table itself.
+ * A child in a throttled cgroup may first run a minute later. Until then the OOM
+ * killer may choose it (see oom.c). And on kernels without no_files it
+ * holds a reference to its parent's table, which the parent's next calls would
+ * notice, and which would outlive the parent. Both are put right here.
  */
 void avfork_birth_given(struct task_struct *task)
 {
@@ -247,24 +219,25 @@ void avfork_birth_given(struct task_struct *task)
 	if (avfork_arch_first_call(task, &arg) != avfork_birth_complete)
 		return;
 	birth = arg;
-	/* For AVFORK_SYNC kernel_clone() replaces it by its own. */
-	WRITE_ONCE(task->vfork_done, nobody_waits);
-	if (!spin_trylock(&task->alloc_lock))
+	/* For AVFORK_SYNC kernel_clone() stores a completion of its own next. */
+	avfork_oom_spare(task);
+	if (!lock_in_probe(task))
 		return;
 	before = exchange_files(task, birth);
-	spin_unlock(&task->alloc_lock);
+	task_unlock(task);
 	/* Not the last reference, which would sleep: current has another. */
 	if (before)
 		static_call(avfork_put_files_struct)(before);
 }
 
-/* What avfork_birth_given() could not do. */
+/* In the child: what avfork_birth_given() could not do. */
 static void take_files(struct avfork_birth *birth)
 {
 	struct files_struct *before;
 
 	if (!birth->files)
 		return;
+	avfork_oom_spare(current);
 	task_lock(current);
 	before = exchange_files(current, birth);
 	task_unlock(current);
@@ -342,7 +315,7 @@ void avfork_birth_wait_all(void)
 	 * Every child has put its reference to the module, or this would not
 	 * run, but may not have returned from avfork_birth_complete(), and may
 	 * be preempted there. It has not slept of its own accord since, which
-	 * is what this waits for.
+	 * is what this waits for. So does a task in the end of avfork_grant().
 	 */
 	synchronize_rcu_tasks();
 }

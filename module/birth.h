@@ -7,8 +7,6 @@ struct avfork_birth;
 struct avfork_nursery;
 struct task_struct;
 
-int avfork_birth_init(void);
-
 struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 				      const struct avfork_args *args);
 void avfork_birth_abort(struct avfork_birth *birth);

@@ -13,14 +13,15 @@
  *   nursery.c      births that are kept for the next children
  *   table.c        the child's descriptor table, built from its grants
  *   child.c        what is remembered of a child while it lives
+ *   oom.c          why the OOM killer does not choose children
  *   probes.c       the moments in every task's life that the module looks at
  *   symbols.c      the functions that the kernel does not export
  *   trace.h        the tracepoints
  *   arch/          the child's registers, one file an architecture
  *   compat.h       the differences between kernels, found from their headers
  *
- * An open file of the device keeps the module loaded, has a nursery, and is what
- * children with AVFORK_AUTOKILL live as long as.
+ * An open file of the device keeps the module loaded and has a nursery. Children
+ * with AVFORK_AUTOKILL are killed when it is released.
  */
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -34,6 +35,7 @@
 #include "compat.h"
 #include "grant.h"
 #include "nursery.h"
+#include "oom.h"
 #include "probes.h"
 #include "spawn.h"
 #include "symbols.h"
@@ -42,7 +44,7 @@
 static bool allow_seccomp;
 module_param(allow_seccomp, bool, 0644);
 MODULE_PARM_DESC(allow_seccomp,
-		 "let processes under seccomp spawn, even where their filter forbids clone (default: no)");
+		 "let processes under seccomp spawn, and renumber what they grant themselves, even where their filter forbids clone or dup2 (default: no)");
 
 static int count_get(char *buffer, const struct kernel_param *kp)
 {
@@ -77,7 +79,7 @@ static long ioctl_spawn(struct avfork_nursery *nursery,
 	struct avfork_args args;
 	int err;
 
-	/* Whom the device makes no children for learns it before all else. */
+	/* Before the argument is read: a caller can ask without one. */
 	if (is_confined())
 		return -EPERM;
 	err = avfork_arch_check();
@@ -94,8 +96,11 @@ static long ioctl_spawn(struct avfork_nursery *nursery,
 }
 
 /*
- * No process is made, so a filter has nothing to say but to numbers: it may know
- * descriptors by them. Under a filter they stay what they are.
+ * No process is made. What remains is what close(2), unshare(CLONE_FILES), dup2(2)
+ * and fcntl(2) do. A filter may judge the latter two by the numbers of
+ * descriptors, so for whoever has a filter no granted descriptor changes its
+ * number or loses FD_CLOEXEC. A filter that means to keep descriptors open has to
+ * refuse the ioctl as it refuses close(2).
  */
 static long ioctl_grant(struct file *file, const void __user *arg, size_t size)
 {
@@ -187,16 +192,22 @@ static int __init avfork_init(void)
 	err = avfork_symbols_bind();
 	if (err)
 		return err;
-	err = avfork_birth_init();
+	err = avfork_oom_init();
 	if (err)
 		return err;
 	avfork_table_init();
 	err = avfork_probes_init();
 	if (err)
-		return err;
+		goto oom_exit;
 	err = misc_register(&avfork_device);
 	if (err)
-		avfork_probes_exit();
+		goto probes_exit;
+	return 0;
+
+probes_exit:
+	avfork_probes_exit();
+oom_exit:
+	avfork_oom_exit();
 	return err;
 }
 
@@ -205,6 +216,7 @@ static void __exit avfork_exit(void)
 	misc_deregister(&avfork_device);
 	avfork_birth_wait_all();
 	avfork_probes_exit();
+	avfork_oom_exit();
 }
 
 module_init(avfork_init);
