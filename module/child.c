@@ -11,7 +11,7 @@
  * - before the parent is told of the death, when do_exit() is on its way to
  *   exit_notify(). No exec can follow, and so a child that is killed in the
  *   middle of an exec keeps its signal as well.
- * Exec does so for a reason: a task that the program then makes with
+ * Exec sets SIGCHLD for a reason: a task that the program then makes with
  * CLONE_PARENT inherits the exit signal, and its parent, who knows nothing of
  * it, could not reap it. Such a sibling gets SIGCHLD at its birth.
  *
@@ -67,6 +67,8 @@ static DEFINE_HASHTABLE(children, 8);
 static DEFINE_RAW_SPINLOCK(children_lock);
 /* How many entries there are: with none, the probes cost next to nothing. */
 static atomic_t nr_children = ATOMIC_INIT(0);
+/* How many of these have an owner: with none, to close a file costs nothing. */
+static atomic_t nr_owned = ATOMIC_INIT(0);
 
 static void entry_free(struct avfork_child *child)
 {
@@ -145,6 +147,8 @@ static bool forget(struct avfork_child *child)
 	raw_spin_unlock_irqrestore(&children_lock, flags);
 	if (taken) {
 		atomic_dec(&nr_children);
+		if (child->owner)
+			atomic_dec(&nr_owned);
 		call_rcu(&child->rcu, entry_free_rcu);
 		/*
 		 * Module exit waits for the probe that called us, and then for
@@ -161,12 +165,16 @@ static bool forget(struct avfork_child *child)
  */
 void avfork_child_made_task(struct task_struct *task)
 {
+	const struct avfork_child *child;
+
 	rcu_read_lock();
 	/* Of another process, and not current's child: by CLONE_PARENT. */
 	if (task->tgid != current->tgid &&
-	    rcu_dereference(task->real_parent)->tgid != current->tgid &&
-	    entry_of_current())
-		WRITE_ONCE(task->exit_signal, SIGCHLD);
+	    rcu_dereference(task->real_parent)->tgid != current->tgid) {
+		child = entry_of_current();
+		if (child && child->exec)
+			WRITE_ONCE(task->exit_signal, SIGCHLD);
+	}
 	rcu_read_unlock();
 }
 
@@ -277,6 +285,8 @@ void avfork_child_enter(struct avfork_child *child,
 
 	child->pid = task_tgid(current);
 	atomic_inc(&nr_children);
+	if (child->owner)
+		atomic_inc(&nr_owned);
 	raw_spin_lock_irqsave(&children_lock, flags);
 	hash_add_rcu(children, &child->node, (unsigned long)child->pid);
 	raw_spin_unlock_irqrestore(&children_lock, flags);
@@ -304,7 +314,7 @@ void avfork_child_kill_all(const struct avfork_nursery *nursery)
 	size_t chain;
 
 	smp_mb(); /* see avfork_child_enter() */
-	if (!atomic_read(&nr_children))
+	if (!atomic_read(&nr_owned))
 		return;
 	for (chain = 0; chain < HASH_SIZE(children); chain++) {
 		rcu_read_lock();

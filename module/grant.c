@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * AVFORK_IOC_GRANT, once its argument is in the kernel: the calling task leaves
- * its descriptor table for one that has nothing but what is granted, as
- * unshare(CLONE_FILES) and close(2) of the rest would have it.
+ * its descriptor table for a new one that has nothing but what is granted. The
+ * table that it leaves stays with whoever shares it, and is closed if nobody does:
+ * its POSIX record locks end, those of granted files as well, for the new table is
+ * another owner.
  */
 #include <linux/err.h>
 #include <linux/file.h>
@@ -37,9 +39,11 @@ long avfork_grant(struct file *device, const struct avfork_grants *grants,
 
 	/*
 	 * The ioctl's reference to the device may be borrowed from the table
-	 * (fdget()), and this code is there as long as the device is open.
-	 * Whoever drops the last reference in a system call frees the file when
-	 * that returns, so this one lasts.
+	 * that goes (fdget()): this one is the call's own. If it is the last, the
+	 * file is released when the system call returns (fput()). If another
+	 * process drops the last one after us, rmmod may begin at once: it waits
+	 * for these last instructions, which do not sleep, as it does for those
+	 * of a child (avfork_birth_wait_all()).
 	 */
 	get_file(device);
 	/* task_lock: what /proc and pidfd_getfd() read ->files under. */

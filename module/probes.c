@@ -2,8 +2,8 @@
 /*
  * The moments in every task's life that the module looks at: when it has been
  * made, has exec'd, is about to die. For each there is a tracepoint of the
- * scheduler's, which every kernel of every distribution has, and where to look
- * for one that is not ours costs a few instructions.
+ * scheduler's, which is in every kernel that has tracepoints. For a task that is
+ * no child of the module's a probe costs a few instructions.
  *
  * A probe runs with preemption disabled, or in an SRCU reader, and must not
  * sleep.

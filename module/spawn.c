@@ -49,8 +49,10 @@ static bool in_user_space(u64 start, u64 size)
 
 /*
  * Whether current may have a child that AVFORK_AUTOKILL kills whatever it has
- * exec'd. As CLONE_PIDFD_AUTOKILL has it in copy_process(): a child that could
- * gain privileges must not be killed by somebody without.
+ * exec'd. A child that could gain privileges must not be killed by somebody
+ * without: copy_process() wants CLONE_NNP or the capability for
+ * CLONE_PIDFD_AUTOKILL. That current has no_new_privs is as good, since the child
+ * inherits that.
  */
 static bool may_autokill(const struct avfork_args *args)
 {
@@ -138,11 +140,16 @@ static long make_child(struct avfork_nursery *nursery,
 }
 
 /*
- * The audit of system calls sees an ioctl(2) and does not know that it made a
- * process: this record tells. 0 for a child that has been reaped meanwhile.
+ * The audit of system calls sees an ioctl(2) and does not know that a process was
+ * made: this record tells. It joins the records of the call where rules have the
+ * call watched, and stands alone where none do (a dummy context: to join that
+ * would have the kernel write all the others). The child is 0 if another thread
+ * has reaped it meanwhile.
  */
 static void audit_child(const struct avfork_args *args, pid_t pid)
 {
+	struct audit_context *context = audit_dummy_context() ?
+					NULL : audit_context();
 	pid_t child;
 
 	if (audit_enabled == AUDIT_OFF)
@@ -150,9 +157,11 @@ static void audit_child(const struct avfork_args *args, pid_t pid)
 	rcu_read_lock();
 	child = pid_nr(find_vpid(pid));
 	rcu_read_unlock();
-	audit_log(audit_context(), GFP_KERNEL, AUDIT_KERNEL_OTHER,
-		  "op=avfork pid=%d child=%d namespaces=%#llx",
-		  task_tgid_nr(current), child, args->namespaces);
+	audit_log(context, GFP_KERNEL, AUDIT_KERNEL_OTHER,
+		  "op=avfork pid=%d uid=%u child=%d namespaces=%#llx",
+		  task_tgid_nr(current),
+		  from_kuid(&init_user_ns, current_uid()), child,
+		  args->namespaces);
 }
 
 /**

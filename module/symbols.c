@@ -61,7 +61,9 @@ static void *find_function(const char *name)
  * A function that is found by name need not be the one whose prototype the
  * module was built with. Modversions has no checksum of those that are not
  * exported, a release name stands for many builds of a distribution, and
- * dup_fd() has changed within Linux 6.1. So it has to be the very build.
+ * dup_fd() has changed within Linux 6.1. So the build has to be the same: its
+ * number, date and, of a distribution, version. (Who builds kernels with a fixed
+ * date gets no more from that than from the release name.)
  */
 static bool kernel_fits(void)
 {

@@ -247,6 +247,11 @@ static int grant_stdio(const struct granting *granting)
 	       grant_same(granting, 2);
 }
 
+/*
+ * What is inherited, in one piece as by fork(2), and whatever its number: the
+ * caller has a table as large.
+ */
+
 /* What exec would leave open of @fdt, in the word of its bitmaps. */
 static unsigned long inherited(const struct fdtable *fdt, unsigned int word)
 {
@@ -288,8 +293,13 @@ static int grant_inherited(const struct granting *granting)
 
 		if (bits && word >= max_fds / BITS_PER_LONG)
 			return -EAGAIN;
-		for_each_set_bit(bit, &bits, BITS_PER_LONG)
-			grant_same(granting, word * BITS_PER_LONG + bit);
+		for_each_set_bit(bit, &bits, BITS_PER_LONG) {
+			int err = grant_same(granting,
+					     word * BITS_PER_LONG + bit);
+
+			if (err)
+				return err;
+		}
 	}
 	return 0;
 }
@@ -297,7 +307,8 @@ static int grant_inherited(const struct granting *granting)
 /* Return: the highest descriptor granted (0 when there is none) or an errno. */
 static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 {
-	unsigned long limit = min(rlimit(RLIMIT_NOFILE), AVFORK_FD_LIMIT);
+	unsigned long limit = min_t(unsigned long, rlimit(RLIMIT_NOFILE),
+				    AVFORK_FD_LIMIT);
 	unsigned int i;
 	int highest = 0;
 
@@ -385,8 +396,9 @@ struct files_struct *avfork_table_build(const struct avfork_grants *grants,
 
 	if (grants->nr_fds) {
 		/* That many cannot all have numbers of their own below it. */
-		if (grants->nr_fds > min(rlimit(RLIMIT_NOFILE),
-					 AVFORK_FD_LIMIT))
+		if (grants->nr_fds > min_t(unsigned long,
+					   rlimit(RLIMIT_NOFILE),
+					   AVFORK_FD_LIMIT))
 			return ERR_PTR(-EMFILE);
 		if (grants->nr_fds > FEW_GRANTS)
 			fds = kvmalloc_array(grants->nr_fds, sizeof(*fds),
@@ -420,7 +432,7 @@ struct files_struct *avfork_table_build(const struct avfork_grants *grants,
 			static_call(avfork_put_files_struct)(granting.table);
 			granting.table = ERR_PTR(ret);
 		}
-	} while (ret == -EAGAIN);
+	} while (ret == -EAGAIN && !fatal_signal_pending(current));
 free_fds:
 	if (fds != few)
 		kvfree(fds);
