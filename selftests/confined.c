@@ -21,6 +21,7 @@
 
 #include "../kselftest_harness.h"
 #include "helpers.h"
+#include "injection.h"
 
 /* Enough for a table that is not worth copying. */
 #define MANY 3000
@@ -206,6 +207,34 @@ TEST(large_table)
 	unsetenv("AVFORK_BACKEND");
 	ASSERT_PASSED(in_copy(try_large_table, NULL));
 	ASSERT_PASSED(in_copy(try_large_table, ""));
+}
+
+/*
+ * A user shadow stack is another reason to be refused by the module, for a process
+ * that has one from its start, or that gets one.
+ */
+static int try_shadow_stack(void *later)
+{
+	unsetenv("AVFORK_BACKEND");
+	if (later)
+		REQUIRE(!spawns());
+	if (function_fails("avfork_arch_check", ENOPROTOOPT))
+		return 2;
+	REQUIRE(!spawns());
+	REQUIRE(later || !strcmp(avfork_backend(), "clone"));
+	return 0;
+}
+
+TEST(shadow_stack)
+{
+	int first = in_copy(try_shadow_stack, NULL);
+	int later = in_copy(try_shadow_stack, "");
+
+	function_works();
+	if (first == 2)
+		SKIP(return, NO_INJECTION);
+	ASSERT_PASSED(first);
+	ASSERT_PASSED(later);
 }
 
 /* What is named in the environment is used, or the call fails. */

@@ -63,4 +63,29 @@ static inline unsigned int nth_end(int nth)
 	return strtoul(text, NULL, 10);
 }
 
+/*
+ * Have @function of the kernel's fail with @error, for whoever calls it, until
+ * function_works(). Return: 0 or -1 where functions cannot be made to fail.
+ */
+static inline int function_fails(const char *function, int error)
+{
+	char name[64], value[32];
+
+	if (injection_set("fail_function/inject", function))
+		return -1;
+	snprintf(name, sizeof(name), "fail_function/%s/retval", function);
+	snprintf(value, sizeof(value), "%#lx", -(long)error);
+	return injection_set(name, value) ||
+	       injection_set("fail_function/verbose", "0") ||
+	       injection_set("fail_function/times", "-1") ||
+	       injection_set("fail_function/probability", "100") ? -1 : 0;
+}
+
+static inline void function_works(void)
+{
+	injection_set("fail_function/probability", "0");
+	/* Of an empty line it takes all functions away. */
+	injection_set("fail_function/inject", "\n");
+}
+
 #endif

@@ -32,7 +32,9 @@ rmmod avfork || skip "the module is in use"
 # Make $dir/avfork.ko, which has NEW, as long, where the module has one OLD.
 rename_in_module()	# OLD NEW
 {
-	perl -0777 -pe 's/\0'"$1"'\0/\0'"$2"'\0/ == 1 or die "no '"$1"'\n"' \
+	OLD=$1 NEW=$2 perl -0777 -pe '
+		s/\0\Q$ENV{OLD}\E\0/\0$ENV{NEW}\0/ == 1
+			or die "no $ENV{OLD}\n"' \
 		"$ko" >"$dir/avfork.ko"
 }
 
@@ -43,7 +45,7 @@ log_since()	# LINE
 }
 
 echo "TAP version 13"
-echo "1..6"
+echo "1..9"
 
 without()	# OLD NEW LINE
 {
@@ -62,10 +64,33 @@ for function in kernel_clone dup_fd put_files_struct; do
 	without $function $missing "usable $missing() (error -2)"
 	result $? "without $function() the module is refused, and says why"
 done
-for tracepoint in sched_process_exec sched_process_exit; do
-	without $tracepoint ${tracepoint%?}0 "tracepoint $tracepoint"
+for tracepoint in sched_process_fork sched_process_exec sched_process_exit; do
+	missing=${tracepoint%?}0
+	without $tracepoint $missing "tracepoint $missing"
 	result $? "without $tracepoint the module is refused, and says why"
 done
+
+# What the module says of the kernel that it was built for is another's.
+built=$(uname -v | tr 0-9 1-90)
+of_another_build()
+{
+	rename_in_module "$(uname -v)" "$built" || return
+	echo "load.sh: another build" >/dev/kmsg
+	! insmod "$dir/avfork.ko" 2>"$dir/err" || { rmmod avfork; return 1; }
+	log_since "load.sh: another build" >"$dir/log"
+	sed 's/^/# /' "$dir/err" "$dir/log"
+	[ "$(cat "$dir/log")" = "avfork: built for the kernel \"$built\", but this is \"$(uname -v)\": build it anew" ] &&
+		! loaded && [ ! -e /dev/avfork ]
+}
+of_another_build
+result $? "built for another kernel the module is refused, and names both"
+
+overridden()
+{
+	insmod "$dir/avfork.ko" allow_other_kernel=1 && loaded && rmmod avfork
+}
+overridden
+result $? "a parameter overrides that"
 
 control()
 {

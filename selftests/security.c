@@ -7,12 +7,16 @@
 #include "../kselftest_harness.h"
 #include "device.h"
 
+#include "injection.h"
+
 #include <asm/prctl.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
@@ -420,6 +424,121 @@ static int spawn_under_strict_seccomp(void *arg)
 TEST_F(security, seccomp_strict)
 {
 	EXPECT_EQ(SIGKILL, in_copy(spawn_under_strict_seccomp, &self->device));
+}
+
+/*
+ * No CPU that QEMU emulates has shadow stacks: the function that looks for one is
+ * made to find it.
+ */
+TEST_F(security, shadow_stack_is_refused)
+{
+	const int no_struct = _IOC(_IOC_WRITE, AVFORK_IOC_MAGIC,
+				   _IOC_NR(AVFORK_IOC_SPAWN), 0);
+	const struct avfork_grants grants = {
+		.flags = AVFORK_STDIO | AVFORK_INHERIT_FDS,
+	};
+	struct child child;
+
+	child_init(&child, child_returns, NULL);
+	if (function_fails("avfork_arch_check", ENOPROTOOPT))
+		SKIP(return, NO_INJECTION);
+	EXPECT_EQ(-ENOPROTOOPT, child_spawn(self->device, &child));
+	EXPECT_EQ(-ENOPROTOOPT, sys(SYS_ioctl, self->device, no_struct, NULL));
+	/* What makes no child has nothing to turn off. */
+	EXPECT_EQ(0, sys(SYS_ioctl, self->device, AVFORK_IOC_GRANT, &grants));
+	function_works();
+
+	/* The control; the device was close-on-exec, and so has gone. */
+	self->device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
+	EXPECT_EQ(-EINVAL, sys(SYS_ioctl, self->device, no_struct, NULL));
+	EXPECT_LT(0, child_spawn(self->device, &child));
+	EXPECT_EQ(EXITED(0), child_reap(&child));
+}
+
+/* Audit, by the multicast group that everybody with the capability may join. */
+
+struct audit_request {
+	struct nlmsghdr header;
+	struct audit_status status;
+};
+
+/* Return: the errno of the answer, or -1. */
+static int audit_set_enabled(int netlink, int enabled)
+{
+	struct audit_request request = {
+		.header = {
+			.nlmsg_len = sizeof(request),
+			.nlmsg_type = AUDIT_SET,
+			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+		},
+		.status = { .mask = AUDIT_STATUS_ENABLED, .enabled = enabled },
+	};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		char rest[256];
+	} answer;
+
+	if (send(netlink, &request, sizeof(request), 0) < 0 ||
+	    recv(netlink, &answer, sizeof(answer), 0) < 0 ||
+	    answer.header.nlmsg_type != NLMSG_ERROR)
+		return -1;
+	return -answer.error.error;
+}
+
+/* Whether a record comes in that has @text. */
+static bool audit_tells(int netlink, const char *text)
+{
+	struct pollfd poller = { .fd = netlink, .events = POLLIN };
+	char buf[8192];
+
+	while (poll(&poller, 1, 5000) > 0) {
+		const struct nlmsghdr *header = (void *)buf;
+		ssize_t len = recv(netlink, buf, sizeof(buf) - 1, 0);
+
+		if (len <= 0)
+			return false;
+		buf[len] = '\0';
+		if (header->nlmsg_type == AUDIT_KERNEL_OTHER &&
+		    strstr(NLMSG_DATA(header), text))
+			return true;
+	}
+	return false;
+}
+
+TEST_F(security, audit_record)
+{
+	struct sockaddr_nl reader = {
+		.nl_family = AF_NETLINK, .nl_groups = 1 << (AUDIT_NLGRP_READLOG - 1),
+	};
+	int records = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	int control = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+	struct child child;
+	char text[128];
+
+	if (records < 0 || control < 0 ||
+	    bind(records, (void *)&reader, sizeof(reader)))
+		SKIP(return, "no audit here, or not for us");
+	ASSERT_EQ(0, audit_set_enabled(control, 1));
+	child_init(&child, child_returns, NULL);
+	child.args.namespaces = CLONE_NEWUTS;
+	EXPECT_LT(0, child_spawn(self->device, &child));
+	snprintf(text, sizeof(text), "op=avfork pid=%d uid=0 child=%d namespaces=%#x",
+		 getpid(), child.pid, CLONE_NEWUTS);
+	EXPECT_TRUE(audit_tells(records, text)) {
+		TH_LOG("no record with: %s", text);
+	}
+	EXPECT_EQ(EXITED(0), child_reap(&child));
+
+	/* The control: not where audit is off. */
+	ASSERT_EQ(0, audit_set_enabled(control, 0));
+	child_init(&child, child_returns, NULL);
+	EXPECT_LT(0, child_spawn(self->device, &child));
+	snprintf(text, sizeof(text), "child=%d ", child.pid);
+	EXPECT_FALSE(audit_tells(records, text));
+	EXPECT_EQ(EXITED(0), child_reap(&child));
+	close(records);
+	close(control);
 }
 
 /*

@@ -2056,6 +2056,67 @@ TEST_F(ptrace, event_is_seen)
 	child_free(child);
 }
 
+/*
+ * A signal at birth has the kernel look whether a system call is to be made again,
+ * which it would tell by the register that a call's result is in: on some
+ * architectures the one that the argument is in, too. So it is by a tracer's
+ * SIGSTOP, with arguments that are the kernel's own numbers for that.
+ */
+static long argument_at_birth;
+
+static int child_keeps_argument(void *arg)
+{
+	argument_at_birth = (long)arg;
+	return 12;
+}
+
+static void __attribute__((noreturn)) child_start_with(long arg)
+{
+	sys(SYS_exit_group, child_keeps_argument((void *)arg));
+	__builtin_unreachable();
+}
+
+TEST_F(spawn, signal_at_birth_restarts_nothing)
+{
+	/* ERESTARTSYS, -NOINTR, -NOHAND, -_RESTARTBLOCK */
+	static const long arguments[] = { -512, -513, -514, -516 };
+	struct child *child = &self->child;
+	unsigned long message;
+	int status;
+	size_t i;
+	pid_t pid;
+
+	for (i = 0; i < ARRAY_SIZE(arguments); i++) {
+		child_init(child, NULL, NULL);
+		child->args.entry = (uintptr_t)child_start_with;
+		child->args.arg = arguments[i];
+		pid = fork();
+		if (!pid) {
+			ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+			raise(SIGSTOP);
+			child_spawn(self->device, child);
+			status = child_reap(child);
+			_exit(argument_at_birth == arguments[i] ?
+			      status >> 8 : 1);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, NULL,
+				    PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL));
+		ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_EQ(STOPPED_AT(PTRACE_EVENT_FORK), status);
+		ASSERT_EQ(0, ptrace(PTRACE_GETEVENTMSG, pid, NULL, &message));
+		ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, NULL, NULL));
+		/* The signal is there, and goes on to be delivered. */
+		ASSERT_EQ(message, waitpid(message, &status, __WALL));
+		ASSERT_EQ(STOPPED_BY(SIGSTOP), status);
+		ASSERT_EQ(0, ptrace(PTRACE_DETACH, message, NULL, SIGWINCH));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(EXITED(12), status);
+		child_free(child);
+	}
+}
+
 /* The other call */
 
 TEST_F(spawn, info_is_complete)

@@ -7,7 +7,9 @@
  *        say so, and let the child live until the end of stdin.
  * storm  several processes open the device, start children of all kinds and
  *        close it at once, when some of these have yet to leave the kernel for
- *        the first time; until the end of stdin. Says how many there were.
+ *        the first time; until the end of stdin. Half of the children start in
+ *        a cgroup that runs out of memory over and over. Says how many children
+ *        there were, and how many processes the kernel killed for memory.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -17,16 +19,27 @@
 #include "device.h"
 
 #define PROCESSES	2
-#define BATCH		5
+#define BATCH		6
+#define MIB		(1024 * 1024UL)
+/* The cgroup's, what its hogs want of it, and what each parent has. */
+#define CGROUP_MEMORY	"8M"
+#define HOG_MEMORY	(64 * MIB)
+#define PARENT_MEMORY	(32 * MIB)
 
 /**
  * struct storm - shared by its processes
  * @over:    they shall end
  * @started: how many children there were
+ * @killed:  how many hogs the kernel has killed
+ * @cgroup:  a descriptor of the cgroup of the hogs, or -1 where there can be none
+ * @path:    its name
  */
 struct storm {
 	__u32 over;
 	__u32 started;
+	__u32 killed;
+	int cgroup;
+	char path[64];
 };
 
 static void wait_for_end_of_input(void)
@@ -64,31 +77,55 @@ static int kept(void)
 	return child_reap(&child) != EXITED(0);
 }
 
-/* One that ends, is hidden, execs, is killed; one whose parent has waited. */
-static void storm_child_init(struct child *child, int kind)
+enum kind { RETURNS, HIDDEN, EXECS, KILLED, SYNC, AUTOKILLED };
+
+/* Not those that exec go into the cgroup: there the kernel may well kill them. */
+static void storm_child_init(struct child *child, enum kind kind, int cgroup)
 {
-	child_init(child, kind == 2 ? child_execs : child_returns,
+	child_init(child, kind == EXECS ? child_execs : child_returns,
 		   (void *)EXECED);
-	child->args.exit_signal = kind == 1 ? 0 : SIGCHLD;
-	child->args.flags = kind == 4 ? AVFORK_SYNC : 0;
+	if (kind == HIDDEN)
+		child->args.exit_signal = 0;
+	if (kind == SYNC)
+		child->args.flags = AVFORK_SYNC;
+	if (kind == AUTOKILLED) {
+		child->run = child_blocks;
+		child->arg = child;
+		child->args.flags = AVFORK_AUTOKILL;
+	}
+	if (cgroup >= 0 && kind != EXECS) {
+		child->args.flags |= AVFORK_INTO_CGROUP;
+		child->args.cgroup_fd = cgroup;
+	}
 }
 
 /* Return: whether it has ended as it should, and left our memory. */
-static int storm_child_ended(struct child *child, int kind)
+static int storm_child_ended(struct child *child, enum kind kind)
 {
 	int status = child_reap(child);
 
-	return !word_get(&child->in_memory) &&
-	       (status == EXITED(EXECED) ||
-		(kind == 3 && status == SIGKILL));
+	if (word_get(&child->in_memory))
+		return 0;
+	switch (kind) {
+	case AUTOKILLED:
+		return status == SIGKILL;
+	case KILLED:
+		return status == EXITED(EXECED) || status == SIGKILL;
+	default:
+		return status == EXITED(EXECED);
+	}
 }
 
 /* Return: 0, or 1 when something has gone wrong. */
 static int start_children(struct storm *storm)
 {
 	static struct child children[BATCH];
+	char *memory = malloc(PARENT_MEMORY);
+	unsigned int round = 0;
 	int device, i;
 
+	/* In the cgroup a child of ours would be the largest by far. */
+	memset(memory, 1, PARENT_MEMORY);
 	while (!word_get(&storm->over)) {
 		device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
 		if (device < 0) {
@@ -99,11 +136,15 @@ static int start_children(struct storm *storm)
 			sched_yield();
 			continue;
 		}
+		round++;
 		for (i = 0; i < BATCH; i++) {
-			storm_child_init(&children[i], i);
-			if (child_spawn(device, &children[i]) < 0)
-				return 1;
-			if (i == 3)
+			storm_child_init(&children[i], i,
+					 round % 2 ? storm->cgroup : -1);
+			/* Where the cgroup has no memory there is no child. */
+			while (child_spawn(device, &children[i]) < 0)
+				if (children[i].pid != -ENOMEM)
+					return 1;
+			if (i == KILLED)
 				kill(children[i].pid, SIGKILL);
 		}
 		close(device);
@@ -115,6 +156,54 @@ static int start_children(struct storm *storm)
 	return 0;
 }
 
+static void hog(const struct storm *storm)
+{
+	char path[96];
+	char *memory;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", storm->path);
+	if (write_file(path, "0"))
+		_exit(1);
+	memory = mmap(NULL, HOG_MEMORY, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(memory, 1, HOG_MEMORY);
+	_exit(1);
+}
+
+/* One hog after another. Return: 0, or 1 when one was not killed. */
+static int start_hogs(struct storm *storm)
+{
+	int status;
+
+	while (!word_get(&storm->over)) {
+		pid_t pid = fork();
+
+		if (!pid)
+			hog(storm);
+		if (waitpid(pid, &status, 0) != pid || status != SIGKILL)
+			return 1;
+		storm->killed++;
+	}
+	return 0;
+}
+
+static void storm_cgroup(struct storm *storm)
+{
+	char path[96];
+
+	storm->cgroup = cgroup_make(storm->path, sizeof(storm->path));
+	if (storm->cgroup < 0)
+		return;
+	/* Without swap there is no such file. */
+	snprintf(path, sizeof(path), "%s/memory.swap.max", storm->path);
+	write_file(path, "0");
+	snprintf(path, sizeof(path), "%s/memory.max", storm->path);
+	if (write_file(path, CGROUP_MEMORY)) {
+		rmdir(storm->path);
+		storm->cgroup = -1;
+	}
+}
+
 static int storm(void)
 {
 	struct storm *storm = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
@@ -123,14 +212,19 @@ static int storm(void)
 
 	if (storm == MAP_FAILED)
 		return 1;
+	storm_cgroup(storm);
 	for (i = 0; i < PROCESSES; i++)
 		if (!fork())
 			_exit(start_children(storm));
+	if (storm->cgroup >= 0 && !fork())
+		_exit(start_hogs(storm));
 	wait_for_end_of_input();
 	word_set(&storm->over, 1);
 	while (wait(&status) > 0)
 		failed |= status;
-	printf("%u\n", storm->started);
+	if (storm->cgroup >= 0)
+		failed |= cgroup_remove(storm->path);
+	printf("%u %u\n", storm->started, storm->killed);
 	return failed != 0;
 }
 

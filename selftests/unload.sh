@@ -5,8 +5,8 @@
 #
 # The module's file is $AVFORK_KO, or what modinfo finds.
 PATH=$PATH:/usr/sbin:/sbin
-unloads=10	# that must succeed while children start
-attempts=5000	# after which they count as impossible
+unloads=${AVFORK_UNLOADS:-10}	# that must succeed while children start
+attempts=$((unloads * 500))	# after which they count as impossible
 
 . "$(dirname "$0")/tap.sh"
 
@@ -95,7 +95,7 @@ storm()
 {
 	start storm
 	done=0 tried=0
-	while [ $done -lt $unloads ] && [ $tried -lt $attempts ]; do
+	while [ "$done" -lt "$unloads" ] && [ $tried -lt $attempts ]; do
 		tried=$((tried + 1))
 		if unload; then
 			done=$((done + 1))
@@ -105,9 +105,11 @@ storm()
 		fi
 	done
 	finish || return
-	read -r started <&9
-	echo "# $tried times tried, $done times unloaded, $started children"
-	[ $done -eq $unloads ] && [ "$started" -gt $unloads ]
+	read -r started killed <&9
+	echo "# $tried times tried, $done times unloaded, $started children," \
+		"$killed times out of memory"
+	[ "$done" -eq "$unloads" ] && [ "$started" -gt "$unloads" ] &&
+		{ [ "$killed" -gt 0 ] || ! [ -e /sys/fs/cgroup/memory.stat ]; }
 }
 storm
 result $? "rmmod neither harms children that are starting nor is harmed"
