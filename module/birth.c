@@ -13,7 +13,6 @@
  */
 #include <linux/err.h>
 #include <linux/fdtable.h>
-#include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -34,9 +33,9 @@
 /**
  * struct avfork_birth - what a child starts with
  *
- * Under way it holds references to the nursery and to the module: the child runs
- * the module's code when its parent's call has long returned and /dev/avfork may
- * be closed.
+ * Under way it holds a reference to the nursery, and by that to the module: the
+ * child runs the module's code when its parent's call has long returned and
+ * /dev/avfork may be closed.
  *
  * @start:   its user registers
  * @files:   its descriptor table, a reference; NULL when the child has it
@@ -96,7 +95,6 @@ static void birth_end(struct avfork_birth *birth)
 
 	birth_put(nursery, birth);
 	avfork_nursery_put(nursery);
-	module_put(THIS_MODULE);
 }
 
 /**
@@ -149,8 +147,6 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 		}
 	}
 
-	/* The open /dev/avfork keeps the module loaded up to here. */
-	__module_get(THIS_MODULE);
 	avfork_nursery_get(nursery);
 	birth->nursery = nursery;
 	return birth;
@@ -209,25 +205,27 @@ static bool lock_in_probe(struct task_struct *task)
  * killer may choose it (see oom.c). And on kernels without no_files it
  * holds a reference to its parent's table, which the parent's next calls would
  * notice, and which would outlive the parent. Both are put right here.
+ *
+ * Return: whether the task is a child of ours.
  */
-void avfork_birth_given(struct task_struct *task)
+bool avfork_birth_given(struct task_struct *task)
 {
 	struct files_struct *before;
 	struct avfork_birth *birth;
-	void *arg;
 
-	if (avfork_arch_first_call(task, &arg) != avfork_birth_complete)
-		return;
-	birth = arg;
+	birth = avfork_arch_first_arg(task, avfork_birth_complete);
+	if (!birth)
+		return false;
 	/* For AVFORK_SYNC kernel_clone() stores a completion of its own next. */
 	avfork_oom_spare(task);
 	if (!lock_in_probe(task))
-		return;
+		return true;
 	before = exchange_files(task, birth);
 	task_unlock(task);
 	/* Not the last reference, which would sleep: current has another. */
 	if (before)
 		static_call(avfork_put_files_struct)(before);
+	return true;
 }
 
 /* In the child: what avfork_birth_given() could not do. */

@@ -2,6 +2,8 @@
 #ifndef AVFORK_BIRTH_H
 #define AVFORK_BIRTH_H
 
+#include <linux/types.h>
+
 struct avfork_args;
 struct avfork_birth;
 struct avfork_nursery;
@@ -11,7 +13,7 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 				      const struct avfork_args *args);
 void avfork_birth_abort(struct avfork_birth *birth);
 void avfork_birth_free(struct avfork_birth *birth);
-void avfork_birth_given(struct task_struct *task);
+bool avfork_birth_given(struct task_struct *task);
 int avfork_birth_complete(void *birth);
 
 void avfork_birth_wait_all(void);

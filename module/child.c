@@ -161,7 +161,7 @@ static bool forget(struct avfork_child *child)
 
 /**
  * avfork_child_made_task - current has made a task, which has not been woken yet
- * @task: the task
+ * @task: the task, not by the device
  */
 void avfork_child_made_task(struct task_struct *task)
 {

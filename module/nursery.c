@@ -8,9 +8,11 @@
  * ready for the next child and leaves it here.
  *
  * Each open file has a nursery of its own, so that what is kept is bounded by
- * what a process opens, and gone when that is closed.
+ * what a process opens, and gone when that is closed. A nursery holds a reference
+ * to the module, and so does every birth that is under way.
  */
 #include <linux/atomic.h>
+#include <linux/module.h>
 #include <linux/refcount.h>
 #include <linux/slab.h>
 
@@ -42,8 +44,11 @@ struct avfork_nursery *avfork_nursery_new(void)
 	struct avfork_nursery *nursery;
 
 	nursery = kzalloc(sizeof(*nursery), GFP_KERNEL_ACCOUNT);
-	if (nursery)
+	if (nursery) {
 		refcount_set(&nursery->users, 1);
+		/* The file that is being opened has one. */
+		__module_get(THIS_MODULE);
+	}
 	return nursery;
 }
 
@@ -70,6 +75,7 @@ void avfork_nursery_put(struct avfork_nursery *nursery)
 		if (nursery->places[i])
 			avfork_birth_free(nursery->places[i]);
 	kfree(nursery);
+	module_put(THIS_MODULE);
 }
 
 /**

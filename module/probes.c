@@ -25,8 +25,8 @@
 static void after_fork(void *unused, struct task_struct *parent,
 		       struct task_struct *task)
 {
-	avfork_birth_given(task);
-	avfork_child_made_task(task);
+	if (!avfork_birth_given(task))
+		avfork_child_made_task(task);
 }
 
 /* In bprm_execve(), past the point of no return and all that can fail. */

@@ -152,8 +152,6 @@ static void audit_child(const struct avfork_args *args, pid_t pid)
 					NULL : audit_context();
 	pid_t child;
 
-	if (audit_enabled == AUDIT_OFF)
-		return;
 	rcu_read_lock();
 	child = pid_nr(find_vpid(pid));
 	rcu_read_unlock();
@@ -184,7 +182,7 @@ long avfork_spawn(struct avfork_nursery *nursery,
 	this_cpu_inc(counts[pid < 0 ? AVFORK_FAILED : AVFORK_SPAWNED]);
 	/* It may have been turned on meanwhile: then the time is not known. */
 	trace_avfork_spawn(args, pid, start ? ktime_get_ns() - start : 0);
-	if (pid > 0)
+	if (audit_enabled != AUDIT_OFF && pid > 0)
 		audit_child(args, pid);
 	return pid;
 }

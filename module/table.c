@@ -331,23 +331,24 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 static int read_fds(struct avfork_fd *fds, const struct avfork_fd __user *from,
 		    unsigned int nr)
 {
-	unsigned int done, piece;
-	int highest = 0;
+	int ret, highest = 0;
 
-	for (done = 0; done < nr; done += piece) {
-		int ret;
+	for (;;) {
+		unsigned int piece = min(nr, GRANTS_AT_ONCE);
 
-		piece = min(nr - done, GRANTS_AT_ONCE);
-		if (copy_from_user(fds + done, from + done,
-				   array_size(piece, sizeof(*fds))))
+		if (copy_from_user(fds, from, piece * sizeof(*fds)))
 			return -EFAULT;
-		ret = check_fds(fds + done, piece);
+		ret = check_fds(fds, piece);
 		if (ret < 0)
 			return ret;
 		highest = max(highest, ret);
+		nr -= piece;
+		if (!nr)
+			return highest;
+		fds += piece;
+		from += piece;
 		cond_resched();
 	}
-	return highest;
 }
 
 /**
@@ -419,7 +420,8 @@ struct files_struct *avfork_table_build(const struct avfork_grants *grants,
 			highest = max(highest,
 				      highest_inherited(granting.files));
 		granting.table = table_get(highest, empty);
-		if (IS_ERR(granting.table))
+		if (IS_ERR(granting.table) ||
+		    (!grants->nr_fds && !grants->flags))
 			break;
 		spin_lock(&granting.files->file_lock);
 		ret = grant_list(&granting, fds, grants->nr_fds);

@@ -196,7 +196,7 @@ static int device_is_closed_by_the_call(int device)
 	long refcnt = read_number(REFCNT);
 	int fd = open(AVFORK_DEVICE, O_RDWR);
 
-	REQUIRE(fd >= 0 && read_number(REFCNT) == refcnt + 1);
+	REQUIRE(fd >= 0 && read_number(REFCNT) > refcnt);
 	REQUIRE(!grant(fd, 0, (struct avfork_fd[]){ { device, device, 0, 0 } },
 		       1));
 	REQUIRE(flags_of(fd) == -EBADF);

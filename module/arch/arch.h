@@ -43,12 +43,13 @@ void avfork_arch_start(const struct avfork_start *start);
 int avfork_arch_check(void);
 
 /**
- * avfork_arch_first_call - what a task that has never run begins with
- * @task: the task, before it is woken
- * @arg:  receives the function's argument
+ * avfork_arch_first_arg - what a task that has never run begins with
+ * @task:     the task, before it is woken
+ * @function: a function
  *
- * Return: the function that kernel_clone() was given for @task, or NULL.
+ * Return: the argument that kernel_clone() was given for @task, if the function
+ * was @function, or NULL.
  */
-void *avfork_arch_first_call(struct task_struct *task, void **arg);
+void *avfork_arch_first_arg(struct task_struct *task, int (*function)(void *));
 
 #endif

@@ -58,13 +58,12 @@ noinline int avfork_arch_check(void)
 }
 ALLOW_ERROR_INJECTION(avfork_arch_check, ERRNO);
 
-void *avfork_arch_first_call(struct task_struct *task, void **arg)
+void *avfork_arch_first_arg(struct task_struct *task, int (*function)(void *))
 {
-	/* Where copy_thread() puts them for ret_from_fork(). */
+	/* Where copy_thread() puts both for ret_from_fork(). */
 	const struct inactive_task_frame *frame = (void *)task->thread.sp;
 
-	*arg = (void *)frame->r12;
-	return (void *)frame->bx;
+	return frame->bx == (unsigned long)function ? (void *)frame->r12 : NULL;
 }
 
 void avfork_arch_start(const struct avfork_start *start)
