@@ -304,6 +304,21 @@ static int grant_inherited(const struct granting *granting)
 	return 0;
 }
 
+/* Copy the list of @nr grants. Return: 0 or -EFAULT. */
+static int read_fds(struct avfork_fd *fds, const struct avfork_fd __user *from,
+		    unsigned int nr)
+{
+	while (nr > GRANTS_AT_ONCE) {
+		if (copy_from_user(fds, from, GRANTS_AT_ONCE * sizeof(*fds)))
+			return -EFAULT;
+		fds += GRANTS_AT_ONCE;
+		from += GRANTS_AT_ONCE;
+		nr -= GRANTS_AT_ONCE;
+		cond_resched();
+	}
+	return copy_from_user(fds, from, nr * sizeof(*fds)) ? -EFAULT : 0;
+}
+
 /* Return: the highest descriptor granted (0 when there is none) or an errno. */
 static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 {
@@ -320,35 +335,10 @@ static int check_fds(const struct avfork_fd *fds, unsigned int nr)
 		if (fds[i].child_fd >= limit)
 			return -EMFILE;
 		highest = max(highest, fds[i].child_fd);
+		if (i % GRANTS_AT_ONCE == GRANTS_AT_ONCE - 1)
+			cond_resched();
 	}
 	return highest;
-}
-
-/*
- * Copy the list of @nr grants, piece by piece. Return: as check_fds(), of all, or
- * -EFAULT.
- */
-static int read_fds(struct avfork_fd *fds, const struct avfork_fd __user *from,
-		    unsigned int nr)
-{
-	int ret, highest = 0;
-
-	for (;;) {
-		unsigned int piece = min(nr, GRANTS_AT_ONCE);
-
-		if (copy_from_user(fds, from, piece * sizeof(*fds)))
-			return -EFAULT;
-		ret = check_fds(fds, piece);
-		if (ret < 0)
-			return ret;
-		highest = max(highest, ret);
-		nr -= piece;
-		if (!nr)
-			return highest;
-		fds += piece;
-		from += piece;
-		cond_resched();
-	}
 }
 
 /**
@@ -407,7 +397,8 @@ struct files_struct *avfork_table_build(const struct avfork_grants *grants,
 		if (!fds)
 			return ERR_PTR(-ENOMEM);
 		ret = read_fds(fds, u64_to_user_ptr(grants->fds),
-			       grants->nr_fds);
+			       grants->nr_fds) ?:
+		      check_fds(fds, grants->nr_fds);
 		if (ret < 0) {
 			granting.table = ERR_PTR(ret);
 			goto free_fds;
