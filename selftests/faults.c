@@ -129,6 +129,8 @@ SHAPE(inherit_fds, .flags = AVFORK_INHERIT_FDS, .nr_inherited = 2);
 SHAPE(inherit_fds_1000, .flags = AVFORK_INHERIT_FDS, .nr_inherited = 1000);
 SHAPE(inherit_signals, .flags = AVFORK_INHERIT_SIGNALS);
 SHAPE(sync, .flags = AVFORK_SYNC);
+SHAPE(autokill, .flags = AVFORK_AUTOKILL);
+SHAPE(nnp, .flags = AVFORK_NNP);
 SHAPE(without_sigchld, .without_sigchld = true);
 SHAPE(pidfd, .pidfd = true);
 SHAPE(cgroup, .flags = AVFORK_INTO_CGROUP);

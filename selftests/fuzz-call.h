@@ -19,7 +19,8 @@
 #define MAX_ERRNO	134
 
 #define KNOWN_FLAGS	(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
-			 AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS)
+			 AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
+			 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP)
 #define KNOWN_NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
@@ -213,10 +214,13 @@ static enum verdict is_open(int fd)
 /* Whether CGROUP is one, and the worker in a user namespace of its own. */
 static bool has_cgroup, has_privileges;
 
+/* Whether the kernel reaps children, of which no account could be kept. */
+static bool can_autoreap;
+
 /* What a child does. Those before EXEC end by themselves. */
 enum behaviour {
-	RETURN, EXIT, SLEEP, SPAWN, FORK, GROUP, SIGNAL_PARENT, EXEC, PAUSE,
-	STOP, TRACED, NR_BEHAVIOURS,
+	RETURN, EXIT, SLEEP, SPAWN, GRANT, FORK, GROUP, SIGNAL_PARENT, EXEC,
+	PAUSE, STOP, TRACED, NR_BEHAVIOURS,
 };
 
 /**
@@ -311,7 +315,7 @@ static void mutate_number(struct call *call)
 		_IOC(_IOC_NONE, AVFORK_IOC_MAGIC, 0x40, 96),
 		_IOC(_IOC_READ, AVFORK_IOC_MAGIC, 0x40, 96),
 		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, 0x3f, 96),
-		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, 0x42, 96),
+		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, 0x43, 96),
 		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC + 1, 0x40, 96),
 		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC - 1, 0x40, 96),
 		AVFORK_IOC_INFO, AVFORK_IOC_INFO,
@@ -352,7 +356,8 @@ static void mutate_flags(struct call *call)
 {
 	static const __u64 flags[] = {
 		AVFORK_SYNC, AVFORK_STDIO, AVFORK_INHERIT_FDS,
-		AVFORK_INHERIT_SIGNALS,
+		AVFORK_INHERIT_SIGNALS, AVFORK_AUTOKILL, AVFORK_AUTOREAP,
+		AVFORK_NNP,
 	};
 
 	call->args.flags ^= PICK(&call->rng, flags);
@@ -606,6 +611,9 @@ static void call_place(struct call *call)
 	if (!behaves || slot->behaviour > EXIT)
 		slot->status = -1;
 
+	if (can_autoreap)
+		args->flags &= ~(__u64)AVFORK_AUTOREAP;
+
 	nr_grants = args->nr_fds < MAX_GRANTS ? args->nr_fds : MAX_GRANTS;
 	args->fds = place(&call->rng, &grants_view, call->fds_astray,
 			  call->grants, nr_grants * sizeof(call->grants[0]));
@@ -686,6 +694,12 @@ static void expect_spawn(struct call *call)
 	needs(call, !(args->namespaces & ~KNOWN_NAMESPACES), EINVAL);
 	needs(call, !args->reserved, EINVAL);
 	needs(call, args->exit_signal <= 64, EINVAL);
+	if (args->flags & AVFORK_AUTOREAP) {
+		needs(call, !args->exit_signal, EINVAL);
+		needs(call, NO, EOPNOTSUPP);
+	}
+	if (args->flags & AVFORK_AUTOKILL)
+		needs(call, has_privileges || args->flags & AVFORK_NNP, EPERM);
 	needs(call, args->entry && args->stack, EINVAL);
 	needs(call, args->stack_size >= AVFORK_STACK_MIN, EINVAL);
 	needs(call, !((args->stack | args->stack_size) % 16), EINVAL);
@@ -722,10 +736,14 @@ static void expect_spawn(struct call *call)
 	}
 }
 
+/* Whether the number is that of @cmd, for a structure of whatever size. */
+static bool is_cmd(const struct call *call, unsigned int cmd)
+{
+	return (call->cmd & ~IOCSIZE_MASK) == (cmd & ~IOCSIZE_MASK);
+}
+
 static void expect(struct call *call)
 {
-	unsigned int nr = _IOC_NR(call->cmd);
-
 	memset(call->errors, 0, sizeof(call->errors));
 	call->success = true;
 	if (call->device != DEVICE) {
@@ -740,16 +758,14 @@ static void expect(struct call *call)
 		if (!any)
 			return;
 	}
-	if (_IOC_TYPE(call->cmd) != AVFORK_IOC_MAGIC ||
-	    (nr != _IOC_NR(AVFORK_IOC_SPAWN) &&
-	     nr != _IOC_NR(AVFORK_IOC_INFO))) {
-		needs(call, NO, ENOTTY);
-	} else if (nr == _IOC_NR(AVFORK_IOC_INFO)) {
+	if (is_cmd(call, AVFORK_IOC_SPAWN)) {
+		expect_spawn(call);
+	} else if (is_cmd(call, AVFORK_IOC_INFO)) {
 		needs(call, call->size >= AVFORK_INFO_SIZE_VER0, EINVAL);
 		needs(call, accessible(&args_view, call->at, call->size, true),
 		      EFAULT);
 	} else {
-		expect_spawn(call);
+		needs(call, NO, ENOTTY);
 	}
 }
 

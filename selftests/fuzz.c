@@ -151,6 +151,20 @@ static void child_spawns(__u64 stack)
 	spawn(CHILD_DEVICE, AVFORK_IOC_SPAWN, (uintptr_t)&args);
 }
 
+/* Have another table: of no grant or one, and with flags or without. */
+static void child_grants_itself(void)
+{
+	const long random = sys(SYS_getpid);
+	const struct avfork_fd grant = { CHILD_DEVICE, random % MAX_FDS, 0, 0 };
+	const struct avfork_grants grants = {
+		.flags = random & (AVFORK_STDIO | AVFORK_INHERIT_FDS),
+		.fds = (uintptr_t)&grant,
+		.nr_fds = random & 1,
+	};
+
+	sys(SYS_ioctl, CHILD_DEVICE, AVFORK_IOC_GRANT, &grants);
+}
+
 static int behave(void *arg)
 {
 	static const struct timespec moment = { 0, 1000000 };
@@ -168,6 +182,9 @@ static int behave(void *arg)
 		break;
 	case SPAWN:
 		child_spawns((uintptr_t)slot->child.memory + CHILD_TLS);
+		break;
+	case GRANT:
+		child_grants_itself();
 		break;
 	case FORK:
 		if (!sys(SYS_fork))
@@ -511,6 +528,7 @@ static void as(int number, int fd, int flags)
 static void open_descriptors(int program)
 {
 	const struct epoll_event event = { .events = EPOLLIN };
+	struct avfork_info info;
 	int fds[2], null, cgroup;
 
 	/* All that is opened first is out of the way of the numbers to be. */
@@ -521,6 +539,8 @@ static void open_descriptors(int program)
 	} while (null >= 0 && null < NR_OWN);
 	as(STDIN_FILENO, null, 0);
 	as(DEVICE, open(AVFORK_DEVICE, O_RDWR), O_CLOEXEC);
+	can_autoreap = !ioctl(DEVICE, AVFORK_IOC_INFO, &info) &&
+		       info.flags & AVFORK_AUTOREAP;
 	as(PROGRAM, program, O_CLOEXEC);
 	as(ROOT, open("/", O_PATH), 0);
 	if (pipe2(fds, O_NONBLOCK))

@@ -64,8 +64,10 @@ static inline unsigned int nth_end(int nth)
 }
 
 /*
- * Have @function of the kernel's fail with @error, for whoever calls it, until
- * function_works(). Return: 0 or -1 where functions cannot be made to fail.
+ * Let @function of the kernel's fail with @error, where nth_set() of the calling
+ * thread says so: by probability it would be others' as well, and the kernel takes
+ * locks for that which it must not take there. Return: 0 or -1 where functions
+ * cannot be made to fail.
  */
 static inline int function_fails(const char *function, int error)
 {
@@ -76,14 +78,11 @@ static inline int function_fails(const char *function, int error)
 	snprintf(name, sizeof(name), "fail_function/%s/retval", function);
 	snprintf(value, sizeof(value), "%#lx", -(long)error);
 	return injection_set(name, value) ||
-	       injection_set("fail_function/verbose", "0") ||
-	       injection_set("fail_function/times", "-1") ||
-	       injection_set("fail_function/probability", "100") ? -1 : 0;
+	       injection_set("fail_function/verbose", "0") ? -1 : 0;
 }
 
 static inline void function_works(void)
 {
-	injection_set("fail_function/probability", "0");
 	/* Of an empty line it takes all functions away. */
 	injection_set("fail_function/inject", "\n");
 }

@@ -438,18 +438,24 @@ TEST_F(security, shadow_stack_is_refused)
 		.flags = AVFORK_STDIO | AVFORK_INHERIT_FDS,
 	};
 	struct child child;
+	int nth = nth_open();
 
 	child_init(&child, child_returns, NULL);
-	if (function_fails("avfork_arch_check", ENOPROTOOPT))
+	if (nth < 0 || function_fails("avfork_arch_check", ENOPROTOOPT))
 		SKIP(return, NO_INJECTION);
+	/* It is the first that fails: before anything is read or allocated. */
+	nth_set(nth, 1);
 	EXPECT_EQ(-ENOPROTOOPT, child_spawn(self->device, &child));
+	EXPECT_EQ(0, nth_end(nth));
+	nth_set(nth, 1);
 	EXPECT_EQ(-ENOPROTOOPT, sys(SYS_ioctl, self->device, no_struct, NULL));
-	/* What makes no child has nothing to turn off. */
+	EXPECT_EQ(0, nth_end(nth));
+	/* What makes no child has nothing to turn off, and does not ask. */
 	EXPECT_EQ(0, sys(SYS_ioctl, self->device, AVFORK_IOC_GRANT, &grants));
-	function_works();
 
 	/* The control; the device was close-on-exec, and so has gone. */
 	self->device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
+	function_works();
 	EXPECT_EQ(-EINVAL, sys(SYS_ioctl, self->device, no_struct, NULL));
 	EXPECT_LT(0, child_spawn(self->device, &child));
 	EXPECT_EQ(EXITED(0), child_reap(&child));
