@@ -184,19 +184,6 @@ static struct files_struct *exchange_files(struct task_struct *task,
 	return before;
 }
 
-/*
- * task_lock() in a tracepoint's probe, which must not sleep: with PREEMPT_RT the
- * lock does. In the rare case that somebody there reads the child's /proc files
- * already, the child takes its table itself.
- */
-static bool lock_in_probe(struct task_struct *task)
-{
-	if (IS_ENABLED(CONFIG_PREEMPT_RT))
-		return spin_trylock(&task->alloc_lock);
-	task_lock(task);
-	return true;
-}
-
 /**
  * avfork_birth_given - a task was made, by current, and has not been woken yet
  * @task: the task, ours or not
@@ -218,7 +205,14 @@ bool avfork_birth_given(struct task_struct *task)
 		return false;
 	/* For AVFORK_SYNC kernel_clone() stores a completion of its own next. */
 	avfork_oom_spare(task);
-	if (!lock_in_probe(task))
+	/*
+	 * A tracepoint's probe must not sleep, and with PREEMPT_RT task_lock()
+	 * does. In the rare case that somebody there reads the child's /proc
+	 * files already, the child takes its table itself.
+	 */
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		task_lock(task);
+	else if (!spin_trylock(&task->alloc_lock))
 		return true;
 	before = exchange_files(task, birth);
 	task_unlock(task);

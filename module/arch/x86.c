@@ -56,6 +56,7 @@ noinline int avfork_arch_check(void)
 {
 	return has_shadow_stack() ? -ENOPROTOOPT : 0;
 }
+
 ALLOW_ERROR_INJECTION(avfork_arch_check, ERRNO);
 
 void *avfork_arch_first_arg(struct task_struct *task, int (*function)(void *))
