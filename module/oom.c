@@ -109,8 +109,8 @@ int avfork_oom_init(void)
 	}
 	err = register_kprobe(&badness_probe);
 	if (err)
-		pr_err("this kernel has no usable oom_badness() (error %d)\n",
-		       err);
+		pr_err("this kernel has no usable %s() (error %d)\n",
+		       badness_probe.symbol_name, err);
 	return err;
 }
 

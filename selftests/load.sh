@@ -45,21 +45,26 @@ log_since()	# LINE
 }
 
 echo "TAP version 13"
-echo "1..9"
+echo "1..10"
 
-without()	# OLD NEW LINE
+# $dir/avfork.ko is refused with LINE in the log, and leaves nothing.
+refused()	# WHAT LINE
 {
-	rename_in_module "$1" "$2" || return
-	echo "load.sh: no $2" >/dev/kmsg
+	echo "load.sh: $1" >/dev/kmsg
 	! insmod "$dir/avfork.ko" 2>"$dir/err" || { rmmod avfork; return 1; }
-	log_since "load.sh: no $2" >"$dir/log"
+	log_since "load.sh: $1" >"$dir/log"
 	sed 's/^/# /' "$dir/err" "$dir/log"
-	[ "$(cat "$dir/log")" = "avfork: this kernel has no $3" ] &&
-		grep -qi "unknown symbol" "$dir/err" &&
+	[ "$(cat "$dir/log")" = "avfork: $2" ] &&
 		! loaded && [ ! -e /dev/avfork ]
 }
 
-for function in kernel_clone dup_fd put_files_struct; do
+without()	# OLD NEW LINE
+{
+	rename_in_module "$1" "$2" && refused "no $2" "this kernel has no $3" &&
+		grep -qi "unknown symbol" "$dir/err"
+}
+
+for function in kernel_clone dup_fd put_files_struct oom_badness; do
 	missing=${function%?}0
 	without $function $missing "usable $missing() (error -2)"
 	result $? "without $function() the module is refused, and says why"
@@ -74,13 +79,8 @@ done
 built=$(uname -v | tr 0-9 1-90)
 of_another_build()
 {
-	rename_in_module "$(uname -v)" "$built" || return
-	echo "load.sh: another build" >/dev/kmsg
-	! insmod "$dir/avfork.ko" 2>"$dir/err" || { rmmod avfork; return 1; }
-	log_since "load.sh: another build" >"$dir/log"
-	sed 's/^/# /' "$dir/err" "$dir/log"
-	[ "$(cat "$dir/log")" = "avfork: built for the kernel \"$built\", but this is \"$(uname -v)\": build it anew" ] &&
-		! loaded && [ ! -e /dev/avfork ]
+	rename_in_module "$(uname -v)" "$built" && refused "another build" \
+		"built for the kernel \"$built\", but this is \"$(uname -v)\": build it anew"
 }
 of_another_build
 result $? "built for another kernel the module is refused, and names both"

@@ -62,7 +62,8 @@ struct avfork_fd {
  * @stack_size:  bytes, a multiple of 16, at least AVFORK_STACK_MIN
  * @tls:         the child's thread pointer
  * @release:     address of a __u32, or 0: the kernel stores 0 there and wakes
- *               one futex waiter when the child has left the shared memory
+ *               one waiter (futex without FUTEX_PRIVATE_FLAG) when the child
+ *               has left the shared memory
  * @pidfd:       address of an int that receives a pidfd of the child, or 0
  * @fds:         address of @nr_fds struct avfork_fd
  * @nr_fds:      how many descriptors are granted there
