@@ -396,4 +396,30 @@ static inline int cgroup_remove(const char *path)
 	return ret;
 }
 
+/* Return: 0 or -1 */
+static inline int cgroup_write(const char *path, const char *file,
+			       const char *text)
+{
+	char name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s/%s", path, file);
+	return write_file(name, text);
+}
+
+/*
+ * Have memory, as much as there is in a small cgroup, until the kernel kills the
+ * caller. Return: 1, when it has not.
+ */
+static inline int hog_memory(void *unused)
+{
+	const size_t size = 64 << 20;
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)unused;
+	if (memory != MAP_FAILED)
+		memset(memory, 1, size);
+	return 1;
+}
+
 #endif

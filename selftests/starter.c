@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Children for unload.sh. Usage: starter once|kept|storm
+ * Children for unload.sh. Usage: starter once|kept|storm|asleep CGROUP|hog
  *
  * once   make one child.
  * kept   make one whose exit signal the module has to keep, close the device,
@@ -10,6 +10,9 @@
  *        the first time; until the end of stdin. Half of the children start in
  *        a cgroup that runs out of memory over and over. Says how many children
  *        there were, and how many processes the kernel killed for memory.
+ * asleep with much memory make one in CGROUP, close the device, say so when the
+ *        child runs, and let it live until the end of stdin.
+ * hog    have memory until it is killed for that.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -21,9 +24,8 @@
 #define PROCESSES	2
 #define BATCH		6
 #define MIB		(1024 * 1024UL)
-/* The cgroup's, what its hogs want of it, and what each parent has. */
+/* What the cgroup has, and what each parent has. */
 #define CGROUP_MEMORY	"8M"
-#define HOG_MEMORY	(64 * MIB)
 #define PARENT_MEMORY	(32 * MIB)
 
 /**
@@ -71,6 +73,36 @@ static int kept(void)
 		return 1;
 	close(device);
 	puts("kept");
+	fflush(stdout);
+	wait_for_end_of_input();
+	word_set(&child.go, 1);
+	return child_reap(&child) != EXITED(0);
+}
+
+static __u32 is_asleep;
+
+static int child_sleeps(void *child)
+{
+	word_set(&is_asleep, 1);
+	return child_blocks(child);
+}
+
+static int asleep(const char *cgroup)
+{
+	struct child child;
+	int device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
+
+	/* More than what a hog has there. */
+	memset(mmap(NULL, PARENT_MEMORY, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, PARENT_MEMORY);
+	child_init(&child, child_sleeps, &child);
+	child.args.flags = AVFORK_INTO_CGROUP;
+	child.args.cgroup_fd = open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (child_spawn(device, &child) < 0)
+		return 1;
+	close(device);
+	word_wait(&is_asleep, 0);
+	puts("asleep");
 	fflush(stdout);
 	wait_for_end_of_input();
 	word_set(&child.go, 1);
@@ -158,16 +190,8 @@ static int start_children(struct storm *storm)
 
 static void hog(const struct storm *storm)
 {
-	char path[96];
-	char *memory;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", storm->path);
-	if (write_file(path, "0"))
-		_exit(1);
-	memory = mmap(NULL, HOG_MEMORY, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	memset(memory, 1, HOG_MEMORY);
-	_exit(1);
+	_exit(cgroup_write(storm->path, "cgroup.procs", "0") ?:
+	      hog_memory(NULL));
 }
 
 /* One hog after another. Return: 0, or 1 when one was not killed. */
@@ -189,16 +213,12 @@ static int start_hogs(struct storm *storm)
 
 static void storm_cgroup(struct storm *storm)
 {
-	char path[96];
-
 	storm->cgroup = cgroup_make(storm->path, sizeof(storm->path));
 	if (storm->cgroup < 0)
 		return;
 	/* Without swap there is no such file. */
-	snprintf(path, sizeof(path), "%s/memory.swap.max", storm->path);
-	write_file(path, "0");
-	snprintf(path, sizeof(path), "%s/memory.max", storm->path);
-	if (write_file(path, CGROUP_MEMORY)) {
+	cgroup_write(storm->path, "memory.swap.max", "0");
+	if (cgroup_write(storm->path, "memory.max", CGROUP_MEMORY)) {
 		rmdir(storm->path);
 		storm->cgroup = -1;
 	}
@@ -236,5 +256,9 @@ int main(int argc, char **argv)
 		return kept();
 	if (argc == 2 && !strcmp(argv[1], "storm"))
 		return storm();
+	if (argc == 3 && !strcmp(argv[1], "asleep"))
+		return asleep(argv[2]);
+	if (argc == 2 && !strcmp(argv[1], "hog"))
+		return hog_memory(NULL);
 	return 2;
 }

@@ -38,7 +38,7 @@ mkfifo "$dir/stdin" "$dir/stdout"
 # Start the starter; descriptor 8 is its input, 9 its output.
 start()
 {
-	"$starter" "$1" <"$dir/stdin" >"$dir/stdout" &
+	"$starter" "$@" <"$dir/stdin" >"$dir/stdout" &
 	starter_pid=$!
 	exec 8>"$dir/stdin" 9<"$dir/stdout"
 }
@@ -51,7 +51,7 @@ finish()
 }
 
 echo "TAP version 13"
-echo "1..6"
+echo "1..7"
 load || { echo "Bail out! cannot load $ko"; exit 1; }
 
 refused_while_open()
@@ -113,6 +113,30 @@ storm()
 }
 storm
 result $? "rmmod neither harms children that are starting nor is harmed"
+
+# What keeps a child from the OOM killer is not the module's. Without cgroups for
+# memory there is nothing to see.
+out_of_memory()
+{
+	cgroup=/sys/fs/cgroup/avfork-unload
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control &&
+		mkdir $cgroup && echo 4M >$cgroup/memory.max || return 0
+	[ ! -e $cgroup/memory.swap.max ] || echo 0 >$cgroup/memory.swap.max
+	load
+	start asleep $cgroup
+	read -r line <&9
+	unload && ! loaded && [ "$(wc -l <$cgroup/cgroup.procs)" = 1 ]
+	unloaded=$?
+	(echo 0 >$cgroup/cgroup.procs && exec "$starter" hog)
+	[ $? = 137 ] && [ $unloaded = 0 ]
+	hogged=$?
+	finish && [ $hogged = 0 ]
+	lived=$?
+	until rmdir $cgroup; do :; done
+	[ $lived = 0 ] && [ "$line" = asleep ]
+}
+out_of_memory
+result $? "rmmod leaves a child as safe from the OOM killer as it was"
 
 load && "$starter" once
 result $? "the module is loaded and works"
