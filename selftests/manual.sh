@@ -62,7 +62,8 @@ try "the synopses declare what the header declares" synopses
 
 structures()
 {
-	for struct in avfork_opts avfork_fd avfork_args avfork_info; do
+	for struct in avfork_opts avfork_fd avfork_args avfork_grants \
+			avfork_info; do
 		sed -n "/^struct $struct {/,/^};/p" "$include/avfork.h" \
 			"$include/linux/avfork.h" >"$dir/expected"
 		cat $(grep -l "^struct $struct {" $pages) /dev/null |
