@@ -104,7 +104,7 @@ static int spawns(void)
 			.nr = 3, .fds = {
 				{ fds[1], fds[0], FD_CLOEXEC, 0 },
 				{ fds[0], fds[1], 0, 0 },
-				{ fds[1], 7, 0, 0 },
+				{ fds[1], 700, 0, 0 },
 			},
 		};
 		const struct avfork_opts opts = {

@@ -30,7 +30,8 @@ static void need(bool met, const char *condition, int line)
 {
 	if (met)
 		return;
-	fprintf(stderr, "# harmless.c:%d: no %s: %m\n", line, condition);
+	fprintf(stderr, "# harmless.c:%d: not %s; the last error was: %m\n",
+		line, condition);
 	abort();
 }
 
@@ -252,13 +253,20 @@ static void run_on(int cpu, int priority)
 	NEED(!sched_setaffinity(0, sizeof(cpus), &cpus));
 }
 
-static void spin(int cpu, int pipe)
+static void spin(int cpu, __u32 *spins)
 {
 	run_on(cpu, SPINNER_PRIORITY);
-	NEED(write(pipe, "", 1) == 1);
-	close(pipe);
 	for (;;)
-		;
+		__atomic_add_fetch(spins, 1, __ATOMIC_RELAXED);
+}
+
+/* Wait until there, on the CPU, is who spins. */
+static void see_spin(__u32 *spins)
+{
+	__u32 before = word_get(spins);
+
+	while (word_get(spins) == before)
+		sched_yield();
 }
 
 /* A number in /proc/@pid/status, or -1. */
@@ -299,6 +307,7 @@ static long status_number(pid_t pid, const char *key)
  * @parent:  its pid
  * @child:   that of a child that sleeps
  * @spinner: that of who keeps it from running
+ * @spins:   how often that has spun; shared memory
  * @ended:   wait status of the parent, or -1
  * @orphan:  that of a child that the parent has left behind, or -1
  */
@@ -320,6 +329,7 @@ static struct scene {
 	pid_t parent;
 	pid_t child;
 	pid_t spinner;
+	__u32 *spins;
 	int ended;
 	int orphan;
 } scene;
@@ -397,7 +407,7 @@ static int be_parent(int wire)
 static void scene_begin(void)
 {
 	int wire[2], pipe[2];
-	char name[32], byte;
+	char name[32];
 
 	NEED(!socketpair(AF_UNIX, SOCK_STREAM, 0, wire));
 	NEED(!pipe2(pipe, 0));
@@ -415,10 +425,12 @@ static void scene_begin(void)
 		/* As late as can be. */
 		NEED(answers(scene.wire));
 		scene.spinner = fork();
-		if (!scene.spinner)
-			spin(scene.cpu, pipe[1]);
-		NEED(read(scene.pipe, &byte, 1) == 1);
-		NEED(write(scene.wire, &byte, 1) == 1);
+		if (!scene.spinner) {
+			close(pipe[1]);
+			spin(scene.cpu, scene.spins);
+		}
+		see_spin(scene.spins);
+		NEED(write(scene.wire, "", 1) == 1);
 	}
 	close(pipe[1]);
 	scene.child = 0;
@@ -427,14 +439,16 @@ static void scene_begin(void)
 }
 
 /*
- * Whether a child that is held has run: it would have left the CPU since. With
- * other children than ours that makes no difference.
+ * Whether a child that is held has run: then it has left the CPU when somebody
+ * else is there. With other children than ours that makes no difference.
  */
 static bool has_run(void)
 {
-	return scene.held && scene.way == BY_DEVICE &&
-	       (status_number(scene.child, "voluntary_ctxt_switches") ||
-		status_number(scene.child, "nonvoluntary_ctxt_switches"));
+	if (!scene.held || scene.way != BY_DEVICE)
+		return false;
+	see_spin(scene.spins);
+	return status_number(scene.child, "voluntary_ctxt_switches") ||
+	       status_number(scene.child, "nonvoluntary_ctxt_switches");
 }
 
 /* Whether @pid is dead; it stays to be reaped. */
@@ -464,7 +478,6 @@ static void scene_end(void)
 	close(scene.wire);
 	close(scene.pipe);
 	close(scene.lock);
-	mq_close(scene.queue);
 	scene.ended = -1;
 	scene.orphan = -1;
 	while ((pid = sys(SYS_wait4, -1, &status, __WALL, NULL)) > 0) {
@@ -473,6 +486,9 @@ static void scene_end(void)
 		else if (pid != scene.spinner)
 			scene.orphan = status;
 	}
+	/* Some kernels leak who shall be notified and is dead, but for this. */
+	NEED(!mq_send(scene.queue, "", 0, 0));
+	mq_close(scene.queue);
 }
 
 #define AGAIN	(-2)	/* the child has run */
@@ -493,7 +509,8 @@ static int before_it_runs(enum way way, enum act act, int (*look)(void))
 		result = look();
 		scene_end();
 	} while (result == AGAIN && --tries);
-	NEED(tries);
+	if (result == AGAIN)
+		fprintf(stderr, "# the child has run, each time\n");
 	scene.held = false;
 	NEED(!sched_setaffinity(0, sizeof(cpus), &cpus));
 	return result;
@@ -531,6 +548,9 @@ FIXTURE_SETUP(harmless)
 	ASSERT_EQ(0, cgroup_write(self->frozen, "cgroup.freeze", "1"));
 	scene.frozen = open(self->frozen, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	ASSERT_LE(0, scene.frozen);
+	scene.spins = mmap(NULL, sizeof(*scene.spins), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)scene.spins);
 	/* Of children that have lost their parent. */
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 	signal(SIGPIPE, SIG_IGN);
@@ -819,8 +839,8 @@ TEST_F(harmless, siblings)
 		EXPECT_EQ(0, told_of(SIGCHLD));
 		EXPECT_EQ(signal ? child.pid : 0, told_of(SIGUSR1));
 	}
+	/* Its SIGCHLD may be one with the child's, which has that by then. */
 	EXPECT_EQ(0, reap_sibling(BY_CLONE_VM, 0, true, &told));
-	EXPECT_TRUE(told);
 	told_of(SIGCHLD);
 	/* Before an exec it has the child's signal, as clone(2) has it. */
 	for (way = BY_DEVICE; way <= BY_CLONE_VM; way++) {

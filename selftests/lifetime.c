@@ -28,6 +28,7 @@ enum end { BY_EXIT, BY_SIGKILL, BY_EXEC };
  * @input: the other end of the child's standard input, a pipe
  * @alive: a pipe that the child alone has open for writing
  * @ready: the owner says here that there is a child
+ * @hold:  standard input of what the owner becomes, which ends with that
  */
 struct owner {
 	int flags;
@@ -36,6 +37,7 @@ struct owner {
 	int input[2];
 	int alive[2];
 	int ready[2];
+	int hold[2];
 };
 
 static int waits_for_input(void *arg)
@@ -77,8 +79,8 @@ static int own(void *arg)
 	case BY_EXIT:
 		return 0;
 	case BY_EXEC:
-		/* It has the read end, and so lives until the test lets it go. */
-		dup2(owner->ready[0], 0);
+		/* It lives until the test lets it go. */
+		dup2(owner->hold[0], 0);
 		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 		execv("/bin/cat", argv);
 		return 1;
@@ -92,7 +94,7 @@ static void owner_init(struct owner *owner, int flags, bool execs, enum end end)
 {
 	*owner = (struct owner){ .flags = flags, .execs = execs, .end = end };
 	if (pipe2(owner->input, O_CLOEXEC) || pipe2(owner->alive, O_CLOEXEC) ||
-	    pipe2(owner->ready, O_CLOEXEC))
+	    pipe2(owner->ready, O_CLOEXEC) || pipe2(owner->hold, O_CLOEXEC))
 		abort();
 }
 
@@ -126,6 +128,8 @@ static int dies_with_owner(struct owner *owner)
 	close(owner->input[1]);
 	close(owner->ready[1]);
 	close(owner->ready[0]);
+	close(owner->hold[0]);
+	close(owner->hold[1]);
 	while (poll(&alive, 1, -1) != 1)
 		;
 	if (owner->end == BY_EXEC) {
@@ -295,10 +299,13 @@ static void count_signal(int sig)
 static int is_reaped(const struct owner *owner, int flags)
 {
 	int before = failure->line, pidfd = -1;
-	const struct avfork_fd input = { owner->input[0], 0, 0, 0 };
+	/* Without a standard output cat(1) would end at once. */
+	const struct avfork_fd fds[] = {
+		{ owner->input[0], 0, 0, 0 }, { owner->alive[1], 1, 0, 0 },
+	};
 	const struct avfork_opts opts = {
 		.size = sizeof(opts), .flags = AVFORK_AUTOREAP | flags,
-		.fds = &input, .nr_fds = 1, .pidfd = &pidfd,
+		.fds = fds, .nr_fds = 2, .pidfd = &pidfd,
 	};
 	struct pollfd dead = { .events = POLLIN };
 	char name[32];

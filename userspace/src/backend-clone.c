@@ -96,17 +96,21 @@ static pid_t clone_make(const struct child *child, struct carrier *carrier)
 {
 	int device = shared_by(child->opts);
 	struct start *start = start_new(child);
+	/* An exec of ours must find that the child will be killed by it. */
+	bool waits = device >= 0 || child->opts->flags & AVFORK_AUTOKILL;
 	pid_t pid;
 
 	if (!start)
 		return -1;
 	carrier->start = start;
 	if (device >= 0)
-		start_share(start, device, child->lent, child->ticket);
+		start_share(start, device);
+	if (waits)
+		start_tells(start, child->lent, child->ticket);
 	pid = clone_start(child->opts, SIGCHLD, carrier, start, NULL);
 	if (pid < 0)
 		free(start);
-	else if (device >= 0)
+	else if (waits)
 		futex_wait_while(child->lent, child->ticket + 1);
 	return pid;
 }

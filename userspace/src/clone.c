@@ -80,6 +80,7 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	long ret;
 
 	start->maker = getpid();
+	start->maker_thread = (pid_t)syscall(SYS_gettid);
 	if (start->device >= 0)
 		args.flags |= CLONE_FILES;
 	if (opts->flags & AVFORK_SYNC)

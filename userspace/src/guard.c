@@ -77,16 +77,22 @@ static int guardian(void *arg)
 {
 	const struct timespec second = { .tv_sec = 1 };
 	struct guard *guard = arg;
+	/* Once the child runs, its carrier may soon be another's. */
+	_Atomic uint32_t *lent = guard->carrier->lent;
+	const uint32_t ticket = guard->carrier->ticket;
 
 	/*
 	 * Where the caller has chosen another pid namespace for its children
 	 * getppid() is 0, and a pid of that namespace would mean nothing to the
 	 * caller.
 	 */
-	if (getppid() == guard->parent &&
-	    clone_start(&guard->opts, SIGCHLD, guard->carrier, guard->start,
-			&guard->pid) < 0)
-		guard->error = errno;
+	if (getppid() == guard->parent) {
+		if (clone_start(&guard->opts, SIGCHLD, guard->carrier,
+				guard->start, &guard->pid) < 0)
+			guard->error = errno;
+		else
+			futex_wait_while(lent, ticket + 1);
+	}
 	prctl(PR_SET_NAME, "avfork-guardian");
 	/* The child has what was granted; here it would keep pipes open. */
 	closefrom(0);
@@ -164,6 +170,10 @@ static int child_prepare(struct guard *guard, struct child *child)
 		pool_put(guard->carrier);
 		return -1;
 	}
+	/* The guardian waits for it, and so do we. */
+	if (opts->flags & AVFORK_AUTOKILL)
+		start_tells(guard->start, guard->carrier->lent,
+			    guard->carrier->ticket);
 	guard->carrier->start = guard->start;
 	guard->carrier->owned = child->owned;
 	child->lent = guard->carrier->lent;

@@ -160,6 +160,7 @@ struct start *start_new(const struct child *child)
 	start->arg = child->arg;
 	start->flags = opts->flags;
 	start->device = -1;
+	start->ready = NULL;
 	start->mask = 0;
 	start->ignored = 0;
 	start->nr_fds = opts->nr_fds;
@@ -191,8 +192,14 @@ static int by_parent_fd(const void *a, const void *b)
 	return (fd_a > fd_b) - (fd_a < fd_b);
 }
 
-void start_share(struct start *start, int device, _Atomic uint32_t *left,
-		 uint32_t ticket)
+void start_tells(struct start *start, _Atomic uint32_t *word, uint32_t ticket)
+{
+	start->ready = word;
+	start->ticket = ticket;
+	atomic_store(word, ticket + 1);
+}
+
+void start_share(struct start *start, int device)
 {
 	struct avfork_fd *sources = start->fds + start->nr_fds;
 	uint32_t nr = 0;
@@ -212,9 +219,6 @@ void start_share(struct start *start, int device, _Atomic uint32_t *left,
 	start->sources = sources;
 	start->nr_sources = nr;
 	start->device = device;
-	start->left = left;
-	start->ticket = ticket;
-	atomic_store(left, ticket + 1);
 }
 
 /*
@@ -230,12 +234,9 @@ static int leave_table(const struct start *start)
 		.nr_fds = start->nr_sources,
 	};
 
-	if (ioctl(start->device, AVFORK_IOC_GRANT, &grants) &&
-	    close_range(~0U, ~0U, CLOSE_RANGE_UNSHARE))
-		return -1;
-	atomic_store(start->left, start->ticket);
-	futex_wake(start->left);
-	return 0;
+	if (!ioctl(start->device, AVFORK_IOC_GRANT, &grants))
+		return 0;
+	return close_range(~0U, ~0U, CLOSE_RANGE_UNSHARE);
 }
 
 /*
@@ -328,15 +329,21 @@ static void set_dispositions(kernel_sigset ignored)
 	}
 }
 
-/* Of another pid namespace, getppid() cannot tell. */
+/*
+ * The kernel kills the child when the thread that made it ends. If that was before
+ * the child asked for it, then the process has ended, or the thread alone, by an
+ * exec of another. In a pid namespace of its own the child cannot tell, and
+ * getppid() is 0.
+ */
 static void die_with_maker(const struct start *start)
 {
 	pid_t parent;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	parent = getppid();
-	/* It died before that. */
-	if (parent && parent != start->maker)
+	if (parent && (parent != start->maker ||
+		       (syscall(SYS_tgkill, start->maker, start->maker_thread,
+				0) && errno == ESRCH)))
 		_exit(EXIT_NO_FD);
 }
 
@@ -351,6 +358,10 @@ void start_run(struct start *start)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (start->flags & AVFORK_AUTOKILL)
 		die_with_maker(start);
+	if (start->ready) {
+		atomic_store(start->ready, start->ticket);
+		futex_wake(start->ready);
+	}
 	/* The kernel has done so, but not for a child that stops its parent. */
 	sigaltstack(&no_stack, NULL);
 	set_dispositions(start->ignored);

@@ -20,13 +20,15 @@ void start_restore_signals(const kernel_sigset *saved);
  * @start_routine: then
  * @arg:           passed to it
  * @flags:         AVFORK_INHERIT_FDS, AVFORK_AUTOKILL, AVFORK_NNP
- * @maker:         the pid of the process that makes the child, set when it does
+ * @maker:         the pid of the process that makes the child, ...
+ * @maker_thread:  ... and the id of its thread: both set when it does
  * @mask:          the signals that the child blocks
  * @ignored:       those that it ignores
  * @device:        the child begins in the caller's descriptor table, and leaves
  *                 that by this descriptor of /dev/avfork; -1 for a copy
- * @left:          told then: set from @ticket + 1 to @ticket. A futex
- * @ticket:        see @left
+ * @ready:         set from @ticket + 1 to @ticket when the child does not depend
+ *                 on its maker any more, or NULL. A futex
+ * @ticket:        see @ready
  * @sources:       of the grants, each once: nr_sources, behind @fds
  * @nr_sources:    their number
  * @nr_fds:        number of grants
@@ -37,10 +39,11 @@ struct start {
 	void *arg;
 	int flags;
 	pid_t maker;
+	pid_t maker_thread;
 	kernel_sigset mask;
 	kernel_sigset ignored;
 	int device;
-	_Atomic uint32_t *left;
+	_Atomic uint32_t *ready;
 	uint32_t ticket;
 	struct avfork_fd *sources;
 	uint32_t nr_sources;
@@ -56,11 +59,16 @@ struct start *start_new(const struct child *child);
 
 /*
  * Have the child begin in the caller's descriptor table, which need not be copied
- * then, and leave it by @device. The caller waits until @left is not @ticket + 1:
- * until then its descriptors are what the child is granted.
+ * then, and leave it by @device. Until it is ready the caller's descriptors are
+ * what the child is granted.
  */
-void start_share(struct start *start, int device, _Atomic uint32_t *left,
-		 uint32_t ticket);
+void start_share(struct start *start, int device);
+
+/*
+ * Have the child say in @word, for which it is given @ticket, when it is ready:
+ * whoever makes it waits while @word is @ticket + 1.
+ */
+void start_tells(struct start *start, _Atomic uint32_t *word, uint32_t ticket);
 
 /* In the child, all signals blocked. */
 _Noreturn void start_run(struct start *start);
