@@ -5,11 +5,11 @@
  * The parent makes it, and everything that can fail happens there. Then it
  * passes it to kernel_clone(). When the child exists and before it is woken the
  * parent passes avfork_birth_given(), which puts right what others could see of
- * the child before it runs; the child then runs avfork_birth_complete() in the kernel before
- * its first user instruction, even when it has been killed by then. So a birth
- * has one owner at any time: the parent until the child is woken, then the
- * child, which turns it into its own state and leaves what remains in the
- * nursery.
+ * the child before it runs; the child then runs avfork_birth_complete() in the
+ * kernel before its first user instruction, even when it has been killed by
+ * then. So a birth has one owner at any time: the parent until the child is
+ * woken, then the child, which turns it into its own state and leaves what
+ * remains in the nursery.
  */
 #include <linux/err.h>
 #include <linux/fdtable.h>

@@ -31,8 +31,8 @@ extern "C" {
 /*
  * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO,
  * AVFORK_INTO_CGROUP, AVFORK_INHERIT_FDS, AVFORK_INHERIT_SIGNALS,
- * AVFORK_AUTOKILL, AVFORK_AUTOREAP and AVFORK_NNP. With either of these two the
- * child is one that only avfork_waitpid() (or a wait with
+ * AVFORK_AUTOKILL, AVFORK_AUTOREAP and AVFORK_NNP. With AVFORK_NOSIGCHLD or
+ * AVFORK_WAITPID the child is one that only avfork_waitpid() (or a wait with
  * __WALL) reaps and whose death sends no signal, before an exec and after it:
  * Linux has no way to give one alone.
  */

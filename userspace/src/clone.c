@@ -79,8 +79,10 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	kernel_sigset saved;
 	long ret;
 
-	start->maker = getpid();
-	start->maker_thread = (pid_t)syscall(SYS_gettid);
+	if (start->flags & AVFORK_AUTOKILL) {
+		start->maker = getpid();
+		start->maker_thread = (pid_t)syscall(SYS_gettid);
+	}
 	if (start->device >= 0)
 		args.flags |= CLONE_FILES;
 	if (opts->flags & AVFORK_SYNC)

@@ -21,7 +21,8 @@ void start_restore_signals(const kernel_sigset *saved);
  * @arg:           passed to it
  * @flags:         AVFORK_INHERIT_FDS, AVFORK_AUTOKILL, AVFORK_NNP
  * @maker:         the pid of the process that makes the child, ...
- * @maker_thread:  ... and the id of its thread: both set when it does
+ * @maker_thread:  ... and the id of its thread: both set when it does, for
+ *                 AVFORK_AUTOKILL
  * @mask:          the signals that the child blocks
  * @ignored:       those that it ignores
  * @device:        the child begins in the caller's descriptor table, and leaves
