@@ -10,20 +10,30 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Return: the number in @path, or -1. */
-static inline long read_number(const char *path)
+/*
+ * What @path begins with, as a string, empty if it cannot be read. Return: its
+ * length, or -1.
+ */
+static inline ssize_t read_text(const char *path, char *text, size_t size)
 {
-	char text[64];
 	ssize_t len = -1;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd >= 0) {
-		len = read(fd, text, sizeof(text) - 1);
+		len = read(fd, text, size - 1);
 		close(fd);
 	}
-	if (len <= 0)
+	text[len < 0 ? 0 : len] = '\0';
+	return len;
+}
+
+/* Return: the number in @path, or -1. */
+static inline long read_number(const char *path)
+{
+	char text[64];
+
+	if (read_text(path, text, sizeof(text)) <= 0)
 		return -1;
-	text[len] = '\0';
 	return strtol(text, NULL, 10);
 }
 

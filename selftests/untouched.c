@@ -317,14 +317,8 @@ TEST_F(untouched, files_are_not_flushed)
 static bool file_says(const char *path, const char *text)
 {
 	char buffer[512];
-	ssize_t len = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd >= 0) {
-		len = read(fd, buffer, sizeof(buffer) - 1);
-		close(fd);
-	}
-	buffer[len < 0 ? 0 : len] = '\0';
+	read_text(path, buffer, sizeof(buffer));
 	return strstr(buffer, text);
 }
 
