@@ -338,10 +338,6 @@ TEST(grant_errors)
 	opts.nr_fds = SIZE_MAX;
 	ASSERT_FAILS(EMFILE, avfork_with(&opts, return_arg, NULL));
 	opts.nr_fds = 2;
-	opts.fds = (void *)8;
-	ASSERT_FAILS(EFAULT, avfork_with(&opts, return_arg, NULL));
-	opts.fds = fds;
-
 	opts.pidfd = (void *)8;
 	ASSERT_FAILS(EFAULT, avfork_with(&opts, return_arg, NULL));
 	opts.pidfd = &pidfd;
@@ -1072,7 +1068,8 @@ TEST(unknown_flags)
 				   AVFORK_INTO_CGROUP | AVFORK_INHERIT_FDS |
 				   AVFORK_INHERIT_SIGNALS | AVFORK_NOSIGCHLD |
 				   AVFORK_WAITPID | AVFORK_AUTOKILL |
-				   AVFORK_AUTOREAP | AVFORK_NNP;
+				   AVFORK_AUTOREAP | AVFORK_NNP |
+				   AVFORK_SHARE_FDS;
 	struct avfork_opts opts = { .size = sizeof(opts) };
 	unsigned int bit;
 
@@ -1118,7 +1115,7 @@ static int reach_nproc_limit(void *warm)
 	REQUIRE(errno == EAGAIN);
 	REQUIRE(waitpid(-1, NULL, __WALL) == -1 && errno == ECHILD);
 
-	/* Room for the janitor alone, which leaves when there is no more. */
+	/* Room for a carrier alone, which leaves when there is no more. */
 	limit.rlim_cur = 2;
 	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
 	REQUIRE(avfork(return_arg, NULL) == -1);

@@ -85,12 +85,11 @@ TEST(grows_and_shrinks)
 	 */
 	do {
 		ASSERT_PASSED(crowd_start(&crowd, 50));
-		/* Ours, theirs, and the janitor where there is one. */
-		ASSERT_EQ(1 + 50 + JANITORS, count_threads());
+		ASSERT_EQ(1 + 50, count_threads());
 		ASSERT_PASSED(crowd_end(&crowd));
 		/*
 		 * They are used again, before they leave, but for the few that
-		 * the janitor has in its hands. A worker needs a moment from its
+		 * are just looking whether to. A worker needs a moment from its
 		 * child's death on.
 		 */
 		ASSERT_PASSED(crowd_start(&crowd, 50));
@@ -135,8 +134,8 @@ TEST(busy_carriers_stay)
 	ASSERT_PASSED(crowd_start(&crowd, 5));
 	pid = avfork(outlast_the_others, &go);
 	ASSERT_PASSED(crowd_end(&crowd));
-	/* Ours, the janitor, and the one. */
-	ASSERT_TRUE(COMES_TRUE(count_threads() == 2 + JANITORS,
+	/* Ours, the reserve, and the one. */
+	ASSERT_TRUE(COMES_TRUE(count_threads() == 2 + RESERVED,
 			       IDLE_LIMIT));
 	sem_post(&go);
 	ASSERT_PASSED(reap(pid));
@@ -144,21 +143,23 @@ TEST(busy_carriers_stay)
 	ASSERT_TRUE(threads_leave());
 }
 
-/* Spawn at the very moment when the last carrier leaves, and the janitor. */
-static int meet_the_janitor(void *arg)
+/* Spawn at the very moment when the last carrier leaves. */
+static int meet_the_leaving(void *arg)
 {
 	int round;
 
+	/* Otherwise it stays. */
+	REQUIRE(!avfork_reserve(0));
 	for (round = 0; round < 4; round++) {
 		REQUIRE(reap(avfork(return_arg, arg)) == 3);
-		REQUIRE(COMES_TRUE(count_threads() < 3, IDLE_LIMIT));
+		REQUIRE(COMES_TRUE(count_threads() == 1, IDLE_LIMIT));
 	}
 	REQUIRE(reap(avfork(return_arg, arg)) == 3);
 	REQUIRE(threads_leave());
 	return 0;
 }
 
-TEST(janitor_comes_and_goes)
+TEST(carriers_come_and_go)
 {
 	pid_t pids[8];
 	int i;
@@ -166,7 +167,7 @@ TEST(janitor_comes_and_goes)
 	for (i = 0; i < 8; i++) {
 		pids[i] = fork();
 		if (!pids[i])
-			_exit(meet_the_janitor((void *)3));
+			_exit(meet_the_leaving((void *)3));
 	}
 	for (i = 0; i < 8; i++)
 		ASSERT_PASSED(reap(pids[i]));
@@ -272,7 +273,7 @@ TEST(signals_stay_ours)
 		others++;
 	}
 	closedir(tasks);
-	ASSERT_EQ(10 + JANITORS, others);
+	ASSERT_EQ(10, others);
 
 	/* With the only thread of ours that would, nobody handles it. */
 	sigfillset(&all);
@@ -380,7 +381,7 @@ static int use_in_copy(void *arg)
 	 * The first worker may yet have to see that its child has died, or the
 	 * first carrier be on its way out.
 	 */
-	REQUIRE(COMES_TRUE(count_threads() == 1 + 5 + JANITORS, IDLE_LIMIT));
+	REQUIRE(COMES_TRUE(count_threads() == 1 + 5, IDLE_LIMIT));
 	if (depth && in_copy(use_in_copy, (void *)(depth - 1L)))
 		return 1;
 	if (crowd_end(&crowd))
@@ -437,7 +438,7 @@ TEST_F(copy, of_a_busy_pool)
 		_exit(use_in_copy((void *)2));
 	ASSERT_PASSED(reap(pid));
 	/* Nothing of this was ours. */
-	ASSERT_EQ(1 + 10 + JANITORS, count_threads());
+	ASSERT_EQ(1 + 10, count_threads());
 	ASSERT_PASSED(crowd_end(&crowd));
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
 	ASSERT_TRUE(threads_leave());
@@ -842,9 +843,8 @@ TEST(dlclose_with_a_child)
 		pid = so_avfork(wait_for, &go);
 		ASSERT_LT(0, pid);
 		ASSERT_EQ(0, dlclose(library));
-		/* The carrier and the janitor are still in there. */
-		ASSERT_TRUE(COMES_TRUE(count_threads() == 2 + JANITORS,
-				       IDLE_LIMIT));
+		/* The carrier is still in there. */
+		ASSERT_TRUE(COMES_TRUE(count_threads() == 2, IDLE_LIMIT));
 		sem_post(&go);
 		ASSERT_EQ(0, reap(pid));
 	}
@@ -1003,7 +1003,7 @@ TEST(sched_getcpu_is_not_the_carriers)
 		ASSERT_EQ(cpu, reap(avfork(show_cpu, NULL)));
 	}
 	/* Of one carrier, if it was not late enough for that to leave. */
-	ASSERT_GE(2 + JANITORS, count_threads());
+	ASSERT_GE(2, count_threads());
 }
 
 /* Threads that are cancelled. */
@@ -1085,7 +1085,7 @@ TEST(killed_children_give_back)
 			sched_yield();
 		kill(pid, SIGKILL);
 		ASSERT_EQ(-SIGKILL, reap(pid));
-		/* One, and another when the janitor had that in its hands. */
+		/* One, and another when that was just looking whether to leave. */
 		ASSERT_TRUE(COMES_TRUE(count_threads() <= 4, IDLE_LIMIT));
 	}
 	ASSERT_TRUE(threads_leave());

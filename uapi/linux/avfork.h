@@ -30,6 +30,8 @@
 #define AVFORK_AUTOREAP		0x40
 /* Start with no_new_privs set, see prctl(2). */
 #define AVFORK_NNP		0x80
+/* Share the caller's descriptor table itself, until an exec unshares it. */
+#define AVFORK_SHARE_FDS	0x100
 
 /* More grants than this, or a number of this or above, are beyond any limit. */
 #define AVFORK_FD_LIMIT		1048576

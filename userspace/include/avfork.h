@@ -31,7 +31,7 @@ extern "C" {
 /*
  * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO,
  * AVFORK_INTO_CGROUP, AVFORK_INHERIT_FDS, AVFORK_INHERIT_SIGNALS,
- * AVFORK_AUTOKILL, AVFORK_AUTOREAP and AVFORK_NNP. With AVFORK_NOSIGCHLD or
+ * AVFORK_AUTOKILL, AVFORK_AUTOREAP, AVFORK_NNP and AVFORK_SHARE_FDS. With AVFORK_NOSIGCHLD or
  * AVFORK_WAITPID the child is one that only avfork_waitpid() (or a wait with
  * __WALL) reaps and whose death sends no signal, before an exec and after it:
  * Linux has no way to give one alone.
@@ -148,6 +148,17 @@ int avfork_system(const char *command);
  * avfork_waitpid - waitpid(2) that reaps any child, whatever its flags
  */
 pid_t avfork_waitpid(pid_t pid, int *status, int options);
+
+/**
+ * avfork_reserve - keep calls cheap
+ * @children: for so many children at a time what the library needs is made now, and
+ *            stays. 0: nothing stays that is not in use
+ *
+ * Without a call, what one child needs stays.
+ *
+ * Return: 0.
+ */
+int avfork_reserve(unsigned int children);
 
 /**
  * avfork_backend - how children are made here

@@ -23,7 +23,7 @@
 
 #include "../src/search.h"
 #include "actions.h"
-#include "guest.h"
+#include "../src/guest.h"
 
 #ifndef POSIX_SPAWN_SETCGROUP
 #define POSIX_SPAWN_SETCGROUP 0x100

@@ -6,24 +6,22 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
-#include "futex.h"
+#include "guest.h"
 #include "pool.h"
 #include "spawn.h"
 #include "thread.h"
 
 /**
  * struct watch - what the thread that waits for one child has to know
- * @known:  set when the rest is. A futex
- * @pid:    the child's, or -1 for none
- * @lent:   @ticket until it has left
- * @ticket: see @lent
- * @done:   called then
+ * @known: set when the rest is. A futex
+ * @pid:   the child's, or -1 for none
+ * @loan:  ends when the child has left
+ * @done:  called then
  */
 struct watch {
 	_Atomic uint32_t known;
 	pid_t pid;
-	_Atomic uint32_t *lent;
-	uint32_t ticket;
+	struct loan loan;
 	void (*done)(pid_t pid);
 };
 
@@ -34,7 +32,7 @@ static void *watch_thread(void *arg)
 	prctl(PR_SET_NAME, "avfork-async");
 	futex_wait_while(&watch->known, 0);
 	if (watch->pid >= 0) {
-		futex_wait_while(watch->lent, watch->ticket);
+		loan_wait_end(&watch->loan);
 		watch->done(watch->pid);
 	}
 	free(watch);
@@ -52,7 +50,7 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
 	int error;
 
 	/* Before there is a thread, which a child must not make. */
-	if (!done || !start_routine || spawn_in_child())
+	if (!done || !start_routine || is_guest())
 		return spawn(&child) < 0 ? -1 : 0;
 
 	/* The thread comes first: a child could not be taken back. */
@@ -60,7 +58,7 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
 	if (!watch)
 		return -1;
 	watch->done = done;
-	error = thread_start(POOL_STACK_SIZE, watch_thread, watch);
+	error = thread_start(POOL_STACK_SIZE, watch_thread, watch, NULL);
 	if (error) {
 		free(watch);
 		errno = error;
@@ -69,8 +67,7 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
 	pid = spawn(&child);
 	error = errno;
 	watch->pid = pid;
-	watch->lent = child.lent;
-	watch->ticket = child.ticket;
+	watch->loan = child.loan;
 	atomic_store(&watch->known, 1);
 	/* It may be gone already: a wake-up there is for nobody. */
 	futex_wake(&watch->known);

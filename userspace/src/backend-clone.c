@@ -4,7 +4,7 @@
  *
  * The kernel copies the caller's descriptor table, which takes as long as that
  * is large, and pins what is granted. The child then drops from its copies what
- * it was not granted, before its start routine runs (start.c).
+ * it was not granted, before its start routine runs (prelude.c).
  *
  * Where /dev/avfork is open but makes no children for this caller (a seccomp
  * filter), a large table is not copied: the child begins in it, and its first
@@ -15,14 +15,13 @@
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "carrier.h"
 #include "clone.h"
 #include "device.h"
-#include "futex.h"
 #include "guard.h"
 #include "keeper.h"
 
@@ -48,14 +47,17 @@ static bool may_autokill(const struct avfork_opts *opts)
 	return caps[0].effective & 1U << CAP_SYS_ADMIN;
 }
 
-/* What the module refuses, too. */
+/* What the module refuses, too: check_args() there. */
 static int check_opts(const struct avfork_opts *opts)
 {
 	uintptr_t stack = (uintptr_t)opts->stack;
 
 	if (opts->namespaces & ~(uint64_t)NAMESPACES ||
 	    (stack && (opts->stack_size < AVFORK_STACK_MIN ||
-		       (stack | opts->stack_size) % 16))) {
+		       (stack | opts->stack_size) % 16)) ||
+	    (opts->flags & AVFORK_SHARE_FDS &&
+	     (opts->nr_fds ||
+	      opts->flags & (AVFORK_STDIO | AVFORK_INHERIT_FDS)))) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -86,54 +88,57 @@ static int shared_by(const struct avfork_opts *opts)
 	int fd = device_fd(atomic_load(&device_common.word));
 	struct avfork_info info = { 0 };
 
-	if (fd < 0 || opts->flags & (AVFORK_INHERIT_FDS | AVFORK_INTO_CGROUP))
+	if (fd < 0 || opts->flags & (AVFORK_INHERIT_FDS | AVFORK_INTO_CGROUP |
+				     AVFORK_SHARE_FDS))
 		return -1;
 	return device_ask(fd, &info) && info.table_size > COPY_AT_MOST ?
 	       fd : -1;
 }
 
-static pid_t clone_make(const struct child *child, struct carrier *carrier)
+static pid_t clone_make(const struct child *child, struct carrier *carrier,
+			struct prelude *prelude)
 {
 	int device = shared_by(child->opts);
-	struct start *start = start_new(child);
-	/* An exec of ours must find that the child will be killed by it. */
-	bool waits = device >= 0 || child->opts->flags & AVFORK_AUTOKILL;
+	/* Neither our exec nor our close() may come before the child is ready. */
+	bool waits = carrier->loan.word &&
+		     (device >= 0 || child->opts->flags & AVFORK_AUTOKILL);
 	pid_t pid;
 
-	if (!start)
-		return -1;
-	carrier->start = start;
 	if (device >= 0)
-		start_share(start, device);
+		prelude_share(prelude, device);
 	if (waits)
-		start_tells(start, child->lent, child->ticket);
-	pid = clone_start(child->opts, SIGCHLD, carrier, start, NULL);
-	if (pid < 0)
-		free(start);
-	else if (waits)
-		futex_wait_while(child->lent, child->ticket + 1);
+		loan_set(&carrier->loan, LOAN_STARTING);
+	pid = clone_start(child->opts, SIGCHLD, carrier, prelude, NULL);
+	if (pid >= 0 && waits)
+		loan_wait_while(&carrier->loan, LOAN_STARTING);
 	return pid;
 }
+
+static const struct maker clone_maker = { prelude_put_grants, clone_make };
 
 static pid_t clone_spawn_kept(struct child *child)
 {
 	if (child->opts->flags & AVFORK_HIDDEN)
 		return guard_spawn(child);
-	return pool_spawn(child, clone_make);
+	return carrier_spawn(child, &clone_maker);
 }
 
 static pid_t clone_spawn(struct child *child)
 {
 	if (check_opts(child->opts))
 		return -1;
-	if (child->opts->flags & (AVFORK_AUTOKILL | AVFORK_AUTOREAP))
+	if (child->opts->flags &
+	    (AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_HIDDEN))
 		return keeper_spawn(child, clone_spawn_kept);
 	return clone_spawn_kept(child);
 }
 
 static bool clone_available(void)
 {
-	return true;
+	if (clone_allowed())
+		return true;
+	errno = ENOSYS;
+	return false;
 }
 
 const struct backend backend_clone = {

@@ -5,35 +5,27 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "backend.h"
+#include "carrier.h"
 #include "device.h"
 #include "keeper.h"
-#include "pool.h"
-#include "spawn.h"
 
-/* The child's first function. _exit: the parent's atexit handlers stay there. */
-static void child_main(struct carrier *carrier)
-{
-	spawn_enter_child();
-	_exit(carrier->start_routine(carrier->arg));
-}
-
-static pid_t kernel_make(const struct child *child, struct carrier *carrier)
+static pid_t kernel_make(const struct child *child, struct carrier *carrier,
+			 struct prelude *prelude)
 {
 	const struct avfork_opts *opts = child->opts;
 	void *stack = opts->stack ? opts->stack : carrier->stack;
 	const struct avfork_args args = {
 		.flags = (unsigned int)(opts->flags & ~AVFORK_HIDDEN),
 		.namespaces = opts->namespaces,
-		.entry = (uintptr_t)child_main,
-		.arg = (uintptr_t)carrier,
+		.entry = (uintptr_t)prelude_run_started,
+		.arg = (uintptr_t)prelude,
 		.stack = (uintptr_t)stack,
 		.stack_size = opts->stack ? opts->stack_size :
 					    carrier->stack_size,
 		.tls = carrier->thread_pointer,
-		.release = (uintptr_t)child->lent,
+		.release = (uintptr_t)carrier->loan.word,
 		.pidfd = (uintptr_t)opts->pidfd,
 		.fds = (uintptr_t)opts->fds,
 		.nr_fds = (uint32_t)opts->nr_fds,
@@ -79,9 +71,11 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier)
 	return -1;
 }
 
+static const struct maker kernel_maker = { prelude_put, kernel_make };
+
 static pid_t kernel_spawn_kept(struct child *child)
 {
-	return pool_spawn(child, kernel_make);
+	return carrier_spawn(child, &kernel_maker);
 }
 
 /* Whether the kernel reaps children of its own accord. */

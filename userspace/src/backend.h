@@ -14,25 +14,32 @@
 
 #include <avfork.h>
 
+#include "loan.h"
+#include "signals.h"
+
 /**
  * struct child - a child to be, as every backend is asked for it
  * @opts:          what the caller chose, complete and checked
  * @start_routine: what it runs
  * @arg:           passed to that
- * @owned:         memory of malloc() that it uses until it has left ours, or
- *                 NULL. Once there is a child the backend frees it, and sets
- *                 this to NULL if it fails nevertheless
- * @lent:          set by the backend: a word that holds @ticket until the child
- *                 has left our memory, and never again. It is a futex
- * @ticket:        set by the backend
+ * @copy:          unless NULL: puts what @arg points to, which is the caller's, in
+ *                 @to and returns what is passed instead. Not called with AVFORK_SYNC
+ * @copy_size:     bytes that @copy needs
+ * @execs:         @start_routine is the library's own: it makes system calls until
+ *                 it execs, and so cannot crash, and needs little stack
+ * @mask:          of the caller's signals, for AVFORK_INHERIT_SIGNALS; filled in by
+ *                 spawn()
+ * @loan:          set by the backend, but for AVFORK_SYNC
  */
 struct child {
 	const struct avfork_opts *opts;
 	int (*start_routine)(void *arg);
 	void *arg;
-	void *owned;
-	_Atomic uint32_t *lent;
-	uint32_t ticket;
+	void *(*copy)(void *to, void *arg);
+	size_t copy_size;
+	bool execs;
+	kernel_sigset mask;
+	struct loan loan;
 };
 
 /**

@@ -6,45 +6,17 @@
 #include <unistd.h>
 
 #include "clone.h"
+#include "raw.h"
 
-/* glibc's, whose <sched.h> cannot be had together with <linux/sched.h>. */
+/* libc's, whose <sched.h> cannot be had together with <linux/sched.h>. */
 int clone(int (*run)(void *), void *stack, int flags, void *arg, ...);
 
-static int run(void *start)
+static int run(void *prelude)
 {
-	start_run(start);
+	prelude_run(prelude);
 }
 
-/*
- * clone3(2), whose child calls run(@arg) on its new stack. libc has no public
- * function for it, and a C function cannot return on another stack.
- */
-static long clone3(const struct clone_args *args, void *arg)
-{
-#ifdef __x86_64__
-	long ret;
-
-	asm volatile("syscall\n\t"
-		     "testq %%rax, %%rax\n\t"
-		     "jnz 1f\n\t"
-		     "xorl %%ebp, %%ebp\n\t"	/* the outermost frame */
-		     "movq %%rdx, %%rdi\n\t"
-		     "call *%%rbx\n\t"
-		     "ud2\n"
-		     "1:"
-		     : "=a"(ret)
-		     : "a"(SYS_clone3), "D"(args), "S"(sizeof(*args)),
-		       "b"(run), "d"(arg)
-		     : "rcx", "r11", "memory");
-	return ret;
-#else
-	(void)args;
-	(void)arg;
-	return -ENOSYS;
-#endif
-}
-
-/* Without clone3(2): Linux before 5.3, or a filter that does not know it. */
+/* Linux before 5.3, and filters that cannot look into clone3()'s arguments. */
 static long clone_old(const struct clone_args *args, void *arg)
 {
 	int pid;
@@ -61,14 +33,30 @@ static long clone_old(const struct clone_args *args, void *arg)
 	return pid < 0 ? -errno : pid;
 }
 
+/* In the form that this kernel has. @args: for a child without handlers. */
+static long clone_any(struct clone_args *args, struct prelude *prelude)
+{
+	long ret;
+
+	prelude->handlers_gone = true;
+	ret = raw_clone3(args, run, prelude);
+	if (ret != -EINVAL && ret != -ENOSYS && ret != -EPERM && ret != -E2BIG)
+		return ret;
+	/* Linux 5.3 and 5.4 do not know the flag. */
+	args->flags &= ~CLONE_CLEAR_SIGHAND;
+	prelude->handlers_gone = false;
+	if (ret == -EINVAL)
+		return raw_clone3(args, run, prelude);
+	return clone_old(args, prelude);
+}
+
 pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
-		  const struct carrier *carrier, struct start *start,
+		  const struct carrier *carrier, struct prelude *prelude,
 		  _Atomic pid_t *pid)
 {
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_SETTLS | CLONE_CHILD_CLEARTID |
+		.flags = CLONE_VM | CLONE_SETTLS | CLONE_CLEAR_SIGHAND |
 			 opts->namespaces,
-		.child_tid = (uintptr_t)carrier->lent,
 		.exit_signal = (unsigned int)exit_signal,
 		.stack = (uintptr_t)(opts->stack ? opts->stack :
 						   carrier->stack),
@@ -79,11 +67,15 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	kernel_sigset saved;
 	long ret;
 
-	if (start->flags & AVFORK_AUTOKILL) {
-		start->maker = getpid();
-		start->maker_thread = (pid_t)syscall(SYS_gettid);
+	if (opts->flags & AVFORK_AUTOKILL) {
+		prelude->maker = getpid();
+		prelude->maker_thread = (pid_t)syscall(SYS_gettid);
 	}
-	if (start->device >= 0)
+	if (carrier->loan.word) {
+		args.flags |= CLONE_CHILD_CLEARTID;
+		args.child_tid = (uintptr_t)carrier->loan.word;
+	}
+	if (prelude->device >= 0 || opts->flags & AVFORK_SHARE_FDS)
 		args.flags |= CLONE_FILES;
 	if (opts->flags & AVFORK_SYNC)
 		args.flags |= CLONE_VFORK;
@@ -101,14 +93,27 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	}
 
 	/* None of our handlers is to run in the child. */
-	start_block_signals(&saved);
-	ret = clone3(&args, start);
-	if (ret == -ENOSYS)
-		ret = clone_old(&args, start);
-	start_restore_signals(&saved);
+	signals_mask(&(const kernel_sigset){ ALL_SIGNALS }, &saved);
+	ret = clone_any(&args, prelude);
+	signals_mask(&saved, NULL);
 	if (ret < 0) {
 		errno = (int)-ret;
 		return -1;
 	}
 	return (pid_t)ret;
+}
+
+/*
+ * By calls whose flags the kernel refuses: a filter sees a call that makes no
+ * thread, as ours does not.
+ */
+bool clone_allowed(void)
+{
+	const struct clone_args args = {
+		.flags = CLONE_DETACHED, .exit_signal = SIGCHLD,
+	};
+
+	return raw_clone3(&args, run, NULL) == -EINVAL ||
+	       (syscall(SYS_clone, CLONE_SIGHAND | SIGCHLD, NULL, NULL, NULL,
+			NULL) < 0 && errno == EINVAL);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "exec.h"
@@ -12,18 +14,18 @@
 #define EXIT_NO_EXEC	127
 
 /**
- * struct exec - an exec to be, all in one block of memory
+ * struct exec - an exec to be
  * @path:   what to exec
  * @argv:   its arguments
- * @envp:   its environment
+ * @envp:   its environment, or NULL for none, as after clearenv(3)
  * @search: the directories to look for @path in, or NULL
  * @error:  receives errno; NULL if nobody waits for it
  */
 struct exec {
-	char *path;
-	char **argv;
-	char **envp;
-	char *search;
+	const char *path;
+	char *const *argv;
+	char *const *envp;
+	const char *search;
 	int *error;
 };
 
@@ -31,7 +33,7 @@ static size_t count(char *const strings[])
 {
 	size_t n = 0;
 
-	while (strings[n])
+	while (strings && strings[n])
 		n++;
 	return n;
 }
@@ -40,13 +42,23 @@ static size_t size_of(char *const strings[])
 {
 	size_t size = 0;
 
-	while (*strings)
+	while (strings && *strings)
 		size += strlen(*strings++) + 1;
 	return size;
 }
 
+/* Bytes of a copy of @exec and all that it points to. */
+static size_t exec_size(const struct exec *exec)
+{
+	return sizeof(*exec) +
+	       (count(exec->argv) + count(exec->envp) + 2) * sizeof(char *) +
+	       size_of(exec->argv) + size_of(exec->envp) +
+	       strlen(exec->path) + 1 +
+	       (exec->search ? strlen(exec->search) + 1 : 0);
+}
+
 /* Copy @string to *@to, which moves on. */
-static char *copy(char **to, const char *string)
+static char *copy_string(char **to, const char *string)
 {
 	char *start = *to;
 
@@ -54,33 +66,32 @@ static char *copy(char **to, const char *string)
 	return start;
 }
 
-static void copy_all(char **pointers, char *const strings[], char **to)
+/* Copy @strings to *@to, with their pointers at *@pointers, which moves on. */
+static char *const *copy_strings(char ***pointers, char *const strings[],
+				 char **to)
 {
-	while (*strings)
-		*pointers++ = copy(to, *strings++);
-	*pointers = NULL;
+	char **start = *pointers;
+
+	while (strings && *strings)
+		*(*pointers)++ = copy_string(to, *strings++);
+	*(*pointers)++ = NULL;
+	return start;
 }
 
-static struct exec *exec_new(const char *path, const char *search,
-			     char *const argv[], char *const envp[])
+static void *exec_copy(void *to, void *arg)
 {
-	size_t argc = count(argv) + 1, envc = count(envp) + 1;
-	struct exec *exec;
-	char *strings;
+	const struct exec *from = arg;
+	struct exec *exec = to;
+	char **pointers = (char **)(exec + 1);
+	char *strings = (char *)(pointers + count(from->argv) +
+				 count(from->envp) + 2);
 
-	exec = calloc(1, sizeof(*exec) + (argc + envc) * sizeof(char *) +
-			 size_of(argv) + size_of(envp) + strlen(path) + 1 +
-			 (search ? strlen(search) + 1 : 0));
-	if (!exec)
-		return NULL;
-	exec->argv = (char **)(exec + 1);
-	exec->envp = exec->argv + argc;
-	strings = (char *)(exec->envp + envc);
-	copy_all(exec->argv, argv, &strings);
-	copy_all(exec->envp, envp, &strings);
-	exec->path = copy(&strings, path);
-	if (search)
-		exec->search = copy(&strings, search);
+	*exec = *from;
+	exec->argv = copy_strings(&pointers, from->argv, &strings);
+	exec->envp = copy_strings(&pointers, from->envp, &strings);
+	exec->path = copy_string(&strings, from->path);
+	if (from->search)
+		exec->search = copy_string(&strings, from->search);
 	return exec;
 }
 
@@ -91,7 +102,7 @@ static int exec_child(void *arg)
 	if (exec->search)
 		search_exec(exec->path, exec->search, exec->argv, exec->envp);
 	else
-		execve(exec->path, exec->argv, exec->envp);
+		syscall(SYS_execve, exec->path, exec->argv, exec->envp);
 	if (exec->error)
 		*exec->error = errno;
 	return EXIT_NO_EXEC;
@@ -100,33 +111,34 @@ static int exec_child(void *arg)
 pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
 		 char *const argv[], char *const envp[])
 {
-	struct child child = { .opts = opts, .start_routine = exec_child };
-	const char *dirs = NULL;
-	struct exec *exec;
-	int error = 0;
+	struct exec exec = { .path = path, .argv = argv, .envp = envp };
+	struct child child = {
+		.opts = opts, .start_routine = exec_child, .arg = &exec,
+		.execs = true, .copy = exec_copy,
+	};
+	int cancel, error = 0;
 	pid_t pid;
 
 	if (search) {
-		dirs = getenv("PATH");
-		if (!dirs)
-			dirs = SEARCH_DEFAULT;
+		exec.search = getenv("PATH");
+		if (!exec.search)
+			exec.search = SEARCH_DEFAULT;
 	}
-	exec = exec_new(path, dirs, argv, envp);
-	if (!exec)
-		return -1;
 	/* Our stack is there for as long as somebody waits. */
 	if (opts->flags & AVFORK_SYNC)
-		exec->error = &error;
-	child.arg = exec;
-	child.owned = exec;
+		exec.error = &error;
+	else
+		child.copy_size = exec_size(&exec);
 	pid = spawn(&child);
-	free(child.owned);
 	if (pid < 0 || !error)
 		return pid;
 
+	/* With what a cancelled thread would leave behind. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	guard_reap(pid);
 	if (opts->pidfd)
 		close(*opts->pidfd);
+	pthread_setcancelstate(cancel, NULL);
 	errno = error;
 	return -1;
 }

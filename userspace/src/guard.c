@@ -3,261 +3,306 @@
  * A child is hidden from wait() by an exit signal that is not SIGCHLD, but
  * Linux sets that back when the child execs. So such a child gets a guardian:
  * a process that never execs and so stays hidden, shares our memory as any
- * child does, makes the wanted child, reaps it, notes how it ended and ends as
+ * child does, makes the wanted child, reaps that, notes how it ended and ends as
  * well. A wait for the child is then one for the guardian.
+ *
+ * A guardian is made by a keeper and killed with it, so a guardian never keeps the
+ * memory of a process that has ended or exec'd.
  */
+#include <avfork.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "carrier.h"
 #include "clone.h"
-#include "futex.h"
+#include "fds.h"
 #include "guard.h"
-#include "spawn.h"
+#include "guest.h"
 #include "wiped.h"
+
+/* Hidden children at a time, from their birth until they are reaped. */
+#define GUARDS 16384
 
 /**
  * struct guard - a guardian and its child
- * @next:     in the list of all
+ * @used:     whether this is one; the rest is the maker's until @guardian is set
  * @opts:     the child's, for clone_start()
  * @carrier:  the child's
- * @start:    the child's
- * @parent:   our pid
- * @pid:      the child's, 0 while there is none. By the kernel, so that it can
+ * @prelude:  the child's
+ * @pid:      the child's, 0 while there is none. By the kernel, so that the pid can
  *            be told even when the guardian is killed
- * @error:    why there is none. As if for want of processes, as long as the
- *            guardian has said nothing else
- * @status:   how it has ended, as waitpid(2) has it; in the same way, as if
- *            killed
- * @guardian: the guardian's pid, by the kernel as well: another thread may reap
- *            it before we know it
- * @lent:     the word of the guardian's carrier; a futex
- * @ticket:   what that holds until the guardian has tried; then one more
- * @seen:     set when the caller knows the child, which may then be reaped. A
- *            futex
- * @waiters:  calls that use this
- * @reaped:   the guardian is no more: the last of these frees this
+ * @error:    why there is no child: EAGAIN, as if for want of processes, until the
+ *            guardian says otherwise
+ * @died:     set when the child has died, before it is reaped
+ * @status:   how the child ended, as waitpid(2) has it: SIGKILL until the guardian
+ *            says otherwise
+ * @guardian: the guardian's pid, by the kernel as well: another thread may reap the
+ *            guardian before we know it
+ * @loan:     of the guardian: STARTING until it has tried to make the child, SEEN
+ *            when the caller knows the child, which may then be reaped
  */
 struct guard {
-	struct guard *next;
+	bool used;
 	struct avfork_opts opts;
-	struct carrier *carrier;
-	struct start *start;
-	pid_t parent;
+	struct carrier carrier;
+	struct prelude *prelude;
 	_Atomic pid_t pid;
 	int error;
+	atomic_bool died;
 	int status;
 	_Atomic pid_t guardian;
-	_Atomic uint32_t *lent;
-	uint32_t ticket;
-	_Atomic uint32_t seen;
-	unsigned int waiters;
-	bool reaped;
+	struct loan loan;
 };
 
 /**
  * struct guards - those of this process
- * @lock:  protects the list, and waiters and reaped of its members
- * @first: the first
+ * @lock:   for which of @guards are used
+ * @end:    none from here on ever was
+ * @guards: a guard is given back by whoever has reaped its guardian; only one can
  */
 struct guards {
 	pthread_mutex_t lock;
-	struct guard *first;
+	unsigned int end;
+	struct guard guards[GUARDS];
 };
 
 static void *_Atomic the_guards;
 
+/* NULL with errno EAGAIN or ENOMEM. */
+static struct guard *guard_get(void)
+{
+	struct guards *guards = wiped_get(&the_guards, sizeof(*guards));
+	struct guard *guard = NULL;
+	unsigned int i;
+
+	if (!guards)
+		return NULL;
+	pthread_mutex_lock(&guards->lock);
+	for (i = 0; i < GUARDS && guards->guards[i].used; i++)
+		;
+	if (i < GUARDS) {
+		guard = &guards->guards[i];
+		*guard = (struct guard) {
+			.used = true, .error = EAGAIN, .status = SIGKILL,
+		};
+		if (guards->end <= i)
+			guards->end = i + 1;
+	}
+	pthread_mutex_unlock(&guards->lock);
+	if (!guard)
+		errno = EAGAIN;
+	return guard;
+}
+
+static void guard_put(struct guard *guard)
+{
+	struct guards *guards = atomic_load(&the_guards);
+
+	pthread_mutex_lock(&guards->lock);
+	guard->used = false;
+	pthread_mutex_unlock(&guards->lock);
+}
+
+/* The guard that @is is true of, or NULL. */
+static struct guard *guard_find(bool (*is)(const struct guard *guard, pid_t pid),
+				pid_t pid)
+{
+	struct guards *guards = atomic_load(&the_guards);
+	struct guard *guard = NULL;
+	unsigned int i;
+
+	if (!guards)
+		return NULL;
+	pthread_mutex_lock(&guards->lock);
+	for (i = 0; i < guards->end && !guard; i++) {
+		if (guards->guards[i].used && is(&guards->guards[i], pid))
+			guard = &guards->guards[i];
+	}
+	pthread_mutex_unlock(&guards->lock);
+	return guard;
+}
+
+static bool child_is(const struct guard *guard, pid_t pid)
+{
+	return guard->pid == pid;
+}
+
+static bool guardian_is(const struct guard *guard, pid_t pid)
+{
+	return guard->guardian == pid;
+}
+
+/*
+ * A pidfd of the child, or -1. Until a guardian says that the child has died, the
+ * child's pid is nobody else's; so this is the child's if that is still so after.
+ */
+static int child_pidfd(const struct guard *guard)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, guard->pid, 0);
+
+	if (pidfd >= 0 && atomic_load(&guard->died)) {
+		syscall(SYS_close, pidfd);
+		pidfd = -1;
+	}
+	return pidfd;
+}
+
+/*
+ * Whether the child has died, which a pidfd shows a moment before its guardian can
+ * be waited for.
+ */
+static bool child_died(const struct guard *guard, pid_t any)
+{
+	const struct timespec now = { 0 };
+	struct pollfd poll = { .events = POLLIN };
+
+	(void)any;
+	if (!guard->pid)
+		return false;
+	poll.fd = child_pidfd(guard);
+	if (poll.fd >= 0) {
+		syscall(SYS_ppoll, &poll, 1, &now, NULL, 0);
+		syscall(SYS_close, poll.fd);
+	}
+	return poll.revents || atomic_load(&guard->died);
+}
+
 /* The guardian's start routine. All signals are blocked. */
 static int guardian(void *arg)
 {
-	const struct timespec second = { .tv_sec = 1 };
 	struct guard *guard = arg;
 	/* Once the child runs, its carrier may soon be another's. */
-	_Atomic uint32_t *lent = guard->carrier->lent;
-	const uint32_t ticket = guard->carrier->ticket;
+	const struct loan child = guard->carrier.loan;
+	siginfo_t info;
 
+	syscall(SYS_prctl, PR_SET_NAME, "avfork-guardian");
+	/* The guardian would not be told of a child's end that it ignores. */
+	guard->prelude->ignore_child = signals_set(SIGCHLD, SIG_DFL) == SIG_IGN;
 	/*
 	 * Where the caller has chosen another pid namespace for its children
 	 * getppid() is 0, and a pid of that namespace would mean nothing to the
 	 * caller.
 	 */
-	if (getppid() == guard->parent) {
-		if (clone_start(&guard->opts, SIGCHLD, guard->carrier,
-				guard->start, &guard->pid) < 0)
+	if (syscall(SYS_getppid)) {
+		if (clone_start(&guard->opts, SIGCHLD, &guard->carrier,
+				guard->prelude, &guard->pid) < 0)
 			guard->error = errno;
 		else
-			futex_wait_while(lent, ticket + 1);
+			loan_wait_while(&child, LOAN_STARTING);
 	}
-	prctl(PR_SET_NAME, "avfork-guardian");
 	/* The child has what was granted; here it would keep pipes open. */
-	closefrom(0);
-	atomic_store(guard->lent, guard->ticket + 1);
-	futex_wake(guard->lent);
+	if (!(guard->opts.flags & AVFORK_SHARE_FDS) ||
+	    !syscall(SYS_unshare, CLONE_FILES))
+		close_from(0);
+	loan_set(&guard->loan, 0);
 	if (!guard->pid)
 		return 0;
 
-	/* No event tells of the parent's end; it may be another thread's. */
-	while (!atomic_load(&guard->seen) && getppid() == guard->parent)
-		futex_wait_for(&guard->seen, 0, &second);
-	waitpid(guard->pid, &guard->status, 0);
+	loan_wait_while(&guard->loan, 0);
+	/* A child that has itself traced is seen to stop, too. */
+	while (!guard->died &&
+	       !syscall(SYS_waitid, P_PID, guard->pid, &info, WEXITED | WNOWAIT,
+			NULL)) {
+		guard->died = info.si_code == CLD_EXITED ||
+			      info.si_code == CLD_KILLED ||
+			      info.si_code == CLD_DUMPED;
+		syscall(SYS_wait4, guard->pid, &guard->status, 0, NULL);
+	}
 	return 0;
 }
 
 /* Make the guardian, which makes the child. 0 or -1 with errno. */
 static int guardian_make(struct guard *guard, const struct child *child)
 {
-	struct avfork_opts opts = {
-		.flags = child->opts->flags & AVFORK_INTO_CGROUP,
+	/* What the child is granted is granted to the guardian, who passes it on. */
+	const struct avfork_opts opts = {
+		.flags = AVFORK_AUTOKILL | AVFORK_INHERIT_SIGNALS |
+			 (child->opts->flags &
+			  (AVFORK_STDIO | AVFORK_INHERIT_FDS |
+			   AVFORK_SHARE_FDS | AVFORK_INTO_CGROUP)),
+		.fds = child->opts->fds,
+		.nr_fds = child->opts->nr_fds,
 		.cgroup_fd = child->opts->cgroup_fd,
 	};
-	/* With AVFORK_AUTOKILL it ends with us, and its child with it. */
-	struct avfork_opts granted = *child->opts;
 	const struct child guarded = {
-		.opts = &granted, .start_routine = guardian, .arg = guard,
+		.opts = &opts, .start_routine = guardian, .arg = guard,
+		.execs = true, .mask = ALL_SIGNALS,
 	};
-	struct carrier *carrier = pool_get(&opts);
-	struct start *start;
+	struct carrier carrier;
+	struct prelude *prelude;
 
-	if (!carrier)
+	if (pool_get(&carrier, prelude_stack_size(&guarded)))
 		return -1;
-	/* Where SIGCHLD is ignored it would not be told how its child ended. */
-	granted.flags &= ~AVFORK_INHERIT_SIGNALS;
-	start = start_new(&guarded);
-	if (!start)
-		goto put_carrier;
-	/* Nothing but the end of its child is to end it. */
-	start->mask = ~0ULL;
-	carrier->start = start;
-	guard->lent = carrier->lent;
-	guard->ticket = carrier->ticket;
-	if (clone_start(&opts, 0, carrier, start, &guard->guardian) >= 0)
-		return 0;
-	free(start);
-put_carrier:
-	pool_put(carrier);
+	prelude = prelude_put_grants(&carrier, &guarded);
+	if (prelude) {
+		/* The guardian has started when it has tried to make the child. */
+		prelude->loan.word = NULL;
+		guard->loan = carrier.loan;
+		loan_set(&guard->loan, LOAN_STARTING);
+		if (clone_start(&opts, 0, &carrier, prelude,
+				&guard->guardian) >= 0)
+			return 0;
+	}
+	carrier_put(&carrier.loan);
 	return -1;
 }
 
-/* For a carrier that is not lent yet: 0, or -1 with errno. */
+/* The child, on a carrier that is not lent to it yet: 0, or -1 with errno. */
 static int child_prepare(struct guard *guard, struct child *child)
 {
 	const struct avfork_opts *opts = child->opts;
-	const struct child guarded = {
-		.opts = &guard->opts,
-		.start_routine = child->start_routine,
-		.arg = child->arg,
-	};
+	struct child guarded = *child;
 
-	/* What is granted is all that the guardian has. */
 	guard->opts = (struct avfork_opts) {
-		.flags = AVFORK_INHERIT_FDS |
-			 (opts->flags & (AVFORK_SYNC | AVFORK_INHERIT_SIGNALS |
-					 AVFORK_AUTOKILL | AVFORK_NNP)),
+		.flags = opts->flags & AVFORK_SHARE_FDS ? AVFORK_SHARE_FDS :
+							  AVFORK_INHERIT_FDS,
 		.namespaces = opts->namespaces,
 		.stack = opts->stack,
 		.stack_size = opts->stack_size,
 	};
-	guard->carrier = pool_get(&guard->opts);
-	if (!guard->carrier)
+	guard->opts.flags |= opts->flags & (AVFORK_SYNC | AVFORK_AUTOKILL |
+					    AVFORK_INHERIT_SIGNALS |
+					    AVFORK_NNP);
+	guarded.opts = &guard->opts;
+	if (pool_get(&guard->carrier, prelude_stack_size(&guarded)))
 		return -1;
-	guard->start = start_new(&guarded);
-	if (!guard->start) {
-		pool_put(guard->carrier);
+	guard->prelude = prelude_put_grants(&guard->carrier, &guarded);
+	if (!guard->prelude) {
+		pool_put(&guard->carrier.loan);
 		return -1;
 	}
-	/* The guardian waits for it, and so do we. */
+	/* The guardian waits for a child that is to die with it, and so do we. */
 	if (opts->flags & AVFORK_AUTOKILL)
-		start_tells(guard->start, guard->carrier->lent,
-			    guard->carrier->ticket);
-	guard->carrier->start = guard->start;
-	guard->carrier->owned = child->owned;
-	child->lent = guard->carrier->lent;
-	child->ticket = guard->carrier->ticket;
+		loan_set(&guard->carrier.loan, LOAN_STARTING);
+	child->loan = guard->carrier.loan;
 	return 0;
-}
-
-/* It stays until list_put(). */
-static void list_add(struct guards *guards, struct guard *guard)
-{
-	guard->waiters = 1;
-	pthread_mutex_lock(&guards->lock);
-	guard->next = guards->first;
-	guards->first = guard;
-	pthread_mutex_unlock(&guards->lock);
-}
-
-/*
- * The guard whose child, or whose guardian, is @pid: it stays until list_put().
- * NULL if there is none.
- */
-static struct guard *list_get(struct guards *guards, pid_t pid, bool guardian)
-{
-	struct guard *guard;
-
-	pthread_mutex_lock(&guards->lock);
-	for (guard = guards->first; guard; guard = guard->next) {
-		if (!guard->reaped &&
-		    (guardian ? guard->guardian : guard->pid) == pid) {
-			guard->waiters++;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&guards->lock);
-	return guard;
-}
-
-static void list_put(struct guards *guards, struct guard *guard, bool reaped)
-{
-	struct guard **link = &guards->first;
-	bool last;
-
-	pthread_mutex_lock(&guards->lock);
-	guard->reaped |= reaped;
-	last = !--guard->waiters && guard->reaped;
-	if (last) {
-		while (*link != guard)
-			link = &(*link)->next;
-		*link = guard->next;
-	}
-	pthread_mutex_unlock(&guards->lock);
-	if (last)
-		free(guard);
 }
 
 pid_t guard_spawn(struct child *child)
 {
-	struct guards *guards = wiped_get(&the_guards, sizeof(*guards));
-	struct guard *guard;
+	struct guard *guard = guard_get();
 	int error = 0;
 	pid_t pid;
 
-	if (!guards)
-		return -1;
-	guard = calloc(1, sizeof(*guard));
 	if (!guard)
 		return -1;
-	guard->parent = getpid();
-	guard->error = EAGAIN;
-	guard->status = SIGKILL;
-	if (child_prepare(guard, child)) {
-		free(guard);
-		return -1;
-	}
-	/* Another thread may wait for any child. */
-	list_add(guards, guard);
+	if (child_prepare(guard, child))
+		goto put_guard;
 	if (guardian_make(guard, child))
 		goto put_child;
 
 	/* The kernel clears it should the guardian be killed. */
-	futex_wait_while(guard->lent, guard->ticket);
+	loan_wait_while(&guard->loan, LOAN_STARTING);
 	pid = guard->pid;
 	if (!pid) {
-		/* No cancellation. ECHILD: a wait for any child was faster. */
+		/* ECHILD: a wait for any child was faster. */
 		while (syscall(SYS_wait4, guard->guardian, NULL, __WALL,
 			       NULL) < 0 && errno == EINTR)
 			;
@@ -275,143 +320,134 @@ pid_t guard_spawn(struct child *child)
 		kill(pid, SIGKILL);
 	/* A guardian that was killed has not waited for this. */
 	if (child->opts->flags & AVFORK_SYNC)
-		futex_wait_while(child->lent, child->ticket);
-	atomic_store(&guard->seen, 1);
-	futex_wake(&guard->seen);
-	if (error)
-		guard_reap(pid);
-	list_put(guards, guard, false);
+		loan_wait_end(&child->loan);
+	if (loan_is(&guard->loan, 0))
+		loan_set(&guard->loan, LOAN_SEEN);
 	if (!error)
 		return pid;
-	child->owned = NULL;
+	guard_reap(pid);
 	errno = error;
 	return -1;
 
 put_child:
-	free(guard->start);
-	pool_put(guard->carrier);
-	list_put(guards, guard, true);
+	carrier_put(&guard->carrier.loan);
+put_guard:
+	guard_put(guard);
 	return -1;
 }
 
-/**
- * struct wait - a wait that goes on
- * @guards:  the list
- * @guard:   one of it that is held, or NULL
- * @pid:     as for waitpid(2)
- * @options: as well
- * @found:   its result
- * @status:  valid where that is a pid
+/*
+ * Wait for @guard's guardian: the child's pid with its *@status, 0 or -1. ECHILD:
+ * another thread was faster.
  */
-struct wait {
-	struct guards *guards;
-	struct guard *guard;
-	pid_t pid;
-	int options;
-	pid_t found;
-	int status;
-};
-
-static void wait_cancelled(void *arg)
+static pid_t wait_guard(struct guard *guard, int *status, int options)
 {
-	const struct wait *wait = arg;
+	pid_t guardian = guard->guardian, child = guard->pid;
+	pid_t found = waitpid(guardian, status, options | __WALL);
 
-	if (wait->guard)
-		list_put(wait->guards, wait->guard, false);
+	/* The program may have seen by a pidfd that the child has died. */
+	if (!found && child_died(guard, child))
+		found = waitpid(guardian, status,
+				(options & ~WNOHANG) | __WALL);
+	if (found <= 0)
+		return found;
+	/* Or the guardian was stopped, or continued. */
+	if (WIFEXITED(*status) || WIFSIGNALED(*status)) {
+		*status = guard->status;
+		guard_put(guard);
+	}
+	return child;
 }
 
-/* Of any child or any of a group: as waitpid(2), but nothing is reaped. */
-static pid_t look(const struct wait *wait)
+/*
+ * Wait for any child, or any of a group, as waitpid(2), but reap none: its pid, 0
+ * or -1.
+ */
+static pid_t look(pid_t pid, int options)
 {
-	id_t group = wait->pid ? 0U - (id_t)wait->pid : (id_t)getpgrp();
+	id_t group = pid ? 0U - (id_t)pid : (id_t)getpgrp();
 	siginfo_t info = { .si_pid = 0 };
 
 	/* What waitid(2) takes and waitpid(2) does not. */
-	if (wait->options & (WEXITED | WNOWAIT)) {
+	if (options & (WEXITED | WNOWAIT)) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (waitid(wait->pid == -1 ? P_ALL : P_PGID, group, &info,
-		   wait->options | WEXITED | WNOWAIT | __WALL))
+	if (waitid(pid == -1 ? P_ALL : P_PGID, group, &info,
+		   options | WEXITED | WNOWAIT | __WALL))
 		return -1;
 	return info.si_pid;
 }
 
-/* Have a result that is about a guardian be about its child. */
-static void tell_of_child(struct wait *wait)
-{
-	struct guard *guard = wait->guard;
-	/* Or it has been stopped, or continued. */
-	bool dead = wait->found > 0 &&
-		    (WIFEXITED(wait->status) || WIFSIGNALED(wait->status));
-	/* Another wait with __WALL has been faster. */
-	bool gone = wait->found < 0 && errno == ECHILD &&
-		    !(wait->options & __WNOTHREAD);
-
-	if (wait->found > 0)
-		wait->found = guard->pid;
-	if (dead)
-		wait->status = guard->status;
-	list_put(wait->guards, guard, dead || gone);
-	wait->guard = NULL;
-}
-
 /*
- * Return: whether there is a result. Whoever reaps a guardian holds its guard
- * before that: if another thread, which finds it gone, took the guard off the
- * list first, the guardian would pass for an ordinary child here.
+ * Another thread may reap what look() has found, and the guard be gone then: what
+ * is left is a wait that fails with ECHILD, and one more look.
  */
-static bool wait_once(struct wait *wait)
+static pid_t wait_any(pid_t pid, int *status, int options)
 {
-	bool any = wait->pid <= 0;
-	pid_t pid = any ? look(wait) : wait->pid;
+	for (;;) {
+		struct guard *guard;
+		pid_t found = look(pid, options);
 
-	wait->found = pid;
-	if (pid <= 0)
-		return true;
-	wait->guard = list_get(wait->guards, pid, any);
-	if (wait->guard)
-		pid = wait->guard->guardian;
-	wait->found = waitpid(pid, &wait->status,
-			      wait->options | __WALL | (any ? WNOHANG : 0));
-	if (wait->guard)
-		tell_of_child(wait);
-	/* Another thread was faster, or that was a guardian without a child. */
-	return !any || wait->found > 0 ||
-	       (wait->found < 0 && errno != ECHILD);
+		if (found < 0)
+			return found;
+		if (found)
+			guard = guard_find(guardian_is, found);
+		else if (pid == -1)
+			guard = guard_find(child_died, 0);
+		else
+			return 0;
+		if (!found && !guard)
+			return 0;
+		if (!guard)
+			found = waitpid(found, status,
+					options | __WALL | WNOHANG);
+		else if (guard->pid)
+			found = wait_guard(guard, status, options | WNOHANG);
+		else
+			/* A guardian without a child is its maker's. */
+			continue;
+		if (found > 0 || (found < 0 && errno != ECHILD))
+			return found;
+	}
 }
 
 pid_t guard_waitpid(pid_t pid, int *status, int options)
 {
-	struct wait wait = {
-		.guards = atomic_load(&the_guards), .pid = pid, .options = options,
-	};
+	struct guard *guard;
+	int its_status = 0;
 
 	/* A child's own children are none of these, nor is its life ours. */
-	if (!wait.guards || spawn_in_child())
+	if (!atomic_load(&the_guards) || is_guest())
 		return waitpid(pid, status, options | __WALL);
+	if (pid <= 0) {
+		pid = wait_any(pid, &its_status, options);
+	} else {
+		guard = guard_find(child_is, pid);
+		pid = guard ? wait_guard(guard, &its_status, options) :
+			      waitpid(pid, &its_status, options | __WALL);
+	}
+	if (pid > 0 && status)
+		*status = its_status;
+	return pid;
+}
 
-	pthread_cleanup_push(wait_cancelled, &wait);
-	while (!wait_once(&wait))
-		;
-	pthread_cleanup_pop(0);
-	if (wait.found > 0 && status)
-		*status = wait.status;
-	return wait.found;
+pid_t avfork_waitpid(pid_t pid, int *status, int options)
+{
+	return guard_waitpid(pid, status, options);
 }
 
 void guard_watch(pid_t pid)
 {
-	struct guards *guards = atomic_load(&the_guards);
-	struct guard *guard = guards ? list_get(guards, pid, false) : NULL;
+	struct guard *guard = guard_find(child_is, pid);
 	siginfo_t info;
 
-	/* ECHILD: somebody has reaped it. */
-	while (waitid(P_PID, guard ? guard->guardian : pid, &info,
-		      WEXITED | WNOWAIT | __WALL) && errno == EINTR)
-		;
 	if (guard)
-		list_put(guards, guard, false);
+		pid = guard->guardian;
+	/* ECHILD: somebody has reaped it. */
+	while (waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL) &&
+	       errno == EINTR)
+		;
 }
 
 void guard_reap(pid_t pid)
@@ -423,4 +459,18 @@ void guard_reap(pid_t pid)
 	while (guard_waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	pthread_setcancelstate(cancel, NULL);
+}
+
+void guard_kill(pid_t pid)
+{
+	struct guard *guard = guard_find(child_is, pid);
+	int pidfd = guard ? child_pidfd(guard) : -1;
+
+	/* Before it is reaped, which is up to us, no other process has its pid. */
+	if (!guard) {
+		kill(pid, SIGKILL);
+	} else if (pidfd >= 0) {
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+		syscall(SYS_close, pidfd);
+	}
 }

@@ -1,58 +1,62 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A keeper is a thread that makes one child and stays until that has died. It
- * gives what the kernel does not:
+ * A keeper is a thread that makes one child and stays until that has died. The
+ * caller's credentials, filters and namespaces are the keeper's, and so the child's.
+ * A keeper gives what the kernel does not:
  *
  * AVFORK_AUTOREAP: the keeper waits for the child, which is hidden from the
  * program's own waits.
  *
  * AVFORK_AUTOKILL: the child asks for SIGKILL at its parent's death
- * (PR_SET_PDEATHSIG, in start.c), which the kernel takes to be the end of the
+ * (PR_SET_PDEATHSIG, in prelude.c), which the kernel takes to be the end of the
  * thread that made it. That of the keeper is the process's own: by exit, by a
- * signal or by an exec, which leaves no other thread.
+ * signal or by an exec, which leaves no other thread. A guardian (guard.c) asks for
+ * the same.
  */
 #include <errno.h>
 #include <sys/prctl.h>
 
-#include "futex.h"
 #include "guard.h"
 #include "keeper.h"
+#include "pool.h"
 #include "thread.h"
 
 #define STACK_SIZE (64 * 1024)
 
 /**
- * struct keeper - a keeper and its job; on the stack of the caller that waits
+ * struct keeper - a keeper's job, on the stack of the caller that waits
  * @child: what to make
  * @spawn: by which function
  * @reaps: AVFORK_AUTOREAP
+ * @tid:   the keeper's
  * @pid:   the child's, or -1
  * @error: why there is none
- * @done:  set when @pid and @error are: from then on only the caller has this. A
- *         futex
+ * @loan:  STARTING until @pid and @error are set: from then on only the caller has
+ *         this
  */
 struct keeper {
 	struct child *child;
 	pid_t (*spawn)(struct child *child);
 	bool reaps;
+	pid_t tid;
 	pid_t pid;
 	int error;
-	_Atomic uint32_t done;
+	struct loan loan;
 };
 
 static void *keeper_thread(void *arg)
 {
 	struct keeper *keeper = arg;
+	const struct loan loan = keeper->loan;
 	bool reaps = keeper->reaps;
 	pid_t pid;
 
 	prctl(PR_SET_NAME, "avfork-keeper");
 	pid = keeper->spawn(keeper->child);
+	keeper->tid = (pid_t)syscall(SYS_gettid);
 	keeper->pid = pid;
 	keeper->error = errno;
-	atomic_store(&keeper->done, 1);
-	/* It may be gone already: a wake-up there is for nobody. */
-	futex_wake(&keeper->done);
+	loan_set(&loan, 0);
 
 	if (pid >= 0 && reaps)
 		guard_reap(pid);
@@ -72,21 +76,23 @@ pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child))
 	};
 	int error;
 
-	if (opts.flags & AVFORK_INHERIT_SIGNALS) {
-		errno = EOPNOTSUPP;
+	if (pool_get_word(&keeper.loan))
 		return -1;
-	}
 	if (keeper.reaps) {
 		opts.flags &= ~AVFORK_AUTOREAP;
 		opts.flags |= AVFORK_HIDDEN;
 	}
 	child->opts = &opts;
-	error = thread_start(STACK_SIZE, keeper_thread, &keeper);
+	loan_set(&keeper.loan, LOAN_STARTING);
+	error = thread_start(STACK_SIZE, keeper_thread, &keeper, NULL);
 	if (!error) {
-		futex_wait_while(&keeper.done, 0);
-		if (keeper.pid < 0)
+		loan_wait_while(&keeper.loan, LOAN_STARTING);
+		if (keeper.pid < 0) {
 			error = keeper.error;
+			thread_wait_gone(keeper.tid);
+		}
 	}
+	pool_put(&keeper.loan);
 	child->opts = asked;
 	if (error) {
 		errno = error;

@@ -8,10 +8,9 @@
 #include "backend.h"
 
 /*
- * Make @child, which has AVFORK_AUTOREAP or AVFORK_AUTOKILL, by @spawn in a
- * keeper: a new thread, which stays until the child has died. Its pid, or -1
- * with errno: EOPNOTSUPP with AVFORK_INHERIT_SIGNALS, as the thread has none of
- * the caller's, or EAGAIN.
+ * Make @child by @spawn in a keeper: a new thread of the caller's, which stays until
+ * the child has died, and reaps a child with AVFORK_AUTOREAP. The child's pid, or
+ * -1 with errno, @spawn's or EAGAIN.
  */
 pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child));
 

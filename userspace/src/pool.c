@@ -5,83 +5,91 @@
  * Parent and child run at the same time in the same memory, so they must not
  * share what the C library keeps per thread: errno, malloc's cache, the owner
  * field of stdio's locks. A carrier is a thread whose thread pointer a child
- * borrows instead. The thread itself never runs while that lasts: it waits in
- * the kernel from before it is first lent until it is told to leave.
+ * borrows instead. The thread itself waits in the kernel meanwhile, at the top of
+ * its stack; the child runs on the rest of that stack.
  *
- * The pool is an array of slots. A slot's word is 0 when it is free, and whoever
- * exchanges that for TAKEN owns the slot and its carrier, which it then marks
- * with a ticket that no other borrower has. When the borrowing child leaves our
- * memory, by exec or by death of any kind, the kernel stores the 0. That is the
- * whole protocol: no lock, no list, nobody who must run for a carrier to come
- * back, and no ABA, for a slot stays where it is. Slots are tried from the
- * first, so the carriers in use are the ones that were used last, and 8 slots
- * share a cache line. A slot without a carrier is free, too: its owner makes
- * one.
+ * The pool is an array of slots. A slot's word is 0 when the slot is free, and
+ * whoever exchanges the 0 for TAKEN owns the slot and its carrier, and turns the
+ * word into that of a loan. At the end of the loan the kernel stores the 0. So
+ * there is no lock, no list, nobody who must run for a carrier to come back, and
+ * no ABA, for a slot stays where it is. Slots are tried from the first, so the
+ * carriers in use are the ones that were used last. A slot without a carrier is
+ * free, too: its owner makes one.
  *
- * The array lives in memory that fork() wipes. The carriers do not exist in the
+ * The array lies in memory that fork() wipes. The carriers do not exist in the
  * copy, and all zero is an empty pool.
  *
- * A janitor thread lets carriers go that were idle for a while, and itself
- * after the last of them. Without that, a program whose main thread ends with
- * pthread_exit() would never end.
+ * A carrier that was idle for a while leaves, since a program whose main thread
+ * ends with pthread_exit() would otherwise never end. Those of the first slots, the
+ * reserve, stay for as long as the main thread lives: so a child now and then is as
+ * cheap as one of many.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "futex.h"
+#include <avfork.h>
+
+#include "guest.h"
 #include "pool.h"
+#include "raw.h"
 #include "thread.h"
 #include "wiped.h"
 
-#define POOL_SLOTS		16384	/* children at a time; EAGAIN beyond */
-#define THREAD_STACK_SIZE	(64 * 1024)	/* carriers' own */
-#define IDLE_SECONDS		1	/* a carrier idle for this long leaves */
+#define POOL_SLOTS	16384		/* loans at a time; EAGAIN beyond */
+#define RESERVE		1		/* unless avfork_reserve() says otherwise */
+#define IDLE_SECONDS	1		/* a carrier idle for this long leaves */
+/* Of a carrier's stack its own, which a signal handler of libc's (setxid) uses. */
+#define PARKED_SIZE	(32 * 1024)
+/* Beside the stack: what a child usually needs in memory, its arguments. */
+#define PRELUDE_SIZE	(32 * 1024)
 
-enum { FREE, TAKEN };			/* slot words; FREE is the kernel's 0 */
-enum { STARTING, PARKED, LEAVING };	/* carriers' thread words */
-enum { NONE, CREATED, RUNNING };	/* the janitor's */
-
-/**
- * struct member - a carrier as the pool has it
- * @carrier:  what borrowers see
- * @thread:   the carrier thread's own word: it starts, parks on it, leaves
- * @used:     lent since the janitor last looked
- */
-struct member {
-	struct carrier carrier;
-	_Atomic uint32_t thread;
-	atomic_bool used;
-};
+enum { FREE, TAKEN };			/* words; FREE is the kernel's 0 */
 
 /**
  * struct slot - where one carrier goes
- * @word:   FREE, TAKEN or the borrower's: the ticket, at first. What
- *          CLONE_CHILD_CLEARTID points at
- * @ticket: the last one; written by the slot's owner only
+ * @word:           FREE, TAKEN, or a loan's. What CLONE_CHILD_CLEARTID points at
+ * @ticket:         of the last loan
+ * @nudge:          changed to have the carrier look whether it is to leave; a futex
+ * @used:           lent since the carrier last looked
+ * @thread_pointer: of the carrier, 0 while there is none. Read by others as a hint
+ * @tid:            of the carrier
+ * @stack:          as struct carrier has it. While the thread starts: its frame
+ * @stack_size:     as struct carrier has it. Read by others as a hint
+ *
+ * All but @word and @nudge is written by the slot's owner alone. A slot fills a
+ * cache line: children of several threads come and go without touching each
+ * other's.
  */
 struct slot {
-	_Atomic uint32_t word;
+	_Alignas(64) _Atomic uint32_t word;
 	uint32_t ticket;
+	_Atomic uint32_t nudge;
+	bool used;
+	_Atomic uintptr_t thread_pointer;
+	pid_t tid;
+	char *stack;
+	_Atomic size_t stack_size;
 };
 
 /**
  * struct pool - the array; all zero is an empty pool
  * @slots:   the slots
- * @members: their carriers; written by the slot's owner only
- * @end:     no slot from here on was ever taken
- * @janitor: NONE, or a thread that is being CREATED, or RUNNING
+ * @end:     no slot from here on ever had a carrier
+ * @asked:   for how many the program has asked, plus 1; 0: not
+ * @watched: the end of the main thread will be seen
+ * @ended:   it has been
  */
 struct pool {
 	struct slot slots[POOL_SLOTS];
-	struct member *_Atomic members[POOL_SLOTS];
 	atomic_uint end;
-	_Atomic uint32_t janitor;
+	atomic_uint asked;
+	atomic_bool watched;
+	atomic_bool ended;
 };
 
 static void *_Atomic the_pool;
@@ -90,116 +98,9 @@ static void *_Atomic the_pool;
 extern void __asan_unpoison_memory_region(const volatile void *start,
 					  size_t size) __attribute__((weak));
 
-static void stack_unmap(struct carrier *carrier)
+static struct pool *pool(void)
 {
-	size_t guard = sysconf(_SC_PAGESIZE);
-
-	if (carrier->stack)
-		munmap((char *)carrier->stack - guard,
-		       guard + carrier->stack_size);
-	carrier->stack = NULL;
-	carrier->stack_size = 0;
-}
-
-/* Give @carrier a stack of at least @size bytes. 0, or -1 with ENOMEM. */
-static int stack_map(struct carrier *carrier, size_t size)
-{
-	size_t guard;
-	char *map;
-
-	if (carrier->stack_size >= size)
-		return 0;
-	guard = sysconf(_SC_PAGESIZE);
-	if (size > PTRDIFF_MAX - 2 * guard) {
-		errno = ENOMEM;
-		return -1;
-	}
-	size = (size + guard - 1) / guard * guard;
-
-	map = mmap(NULL, guard + size, PROT_NONE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (map == MAP_FAILED)
-		return -1;
-	if (mprotect(map + guard, size, PROT_READ | PROT_WRITE)) {
-		munmap(map, guard + size);
-		return -1;
-	}
-	stack_unmap(carrier);
-	carrier->stack = map + guard;
-	carrier->stack_size = size;
-	return 0;
-}
-
-/* Free what its last borrower left behind. */
-static void carrier_clean(struct carrier *carrier)
-{
-	/* It has not returned from its functions, whose frames are marked. */
-	if (__asan_unpoison_memory_region)
-		__asan_unpoison_memory_region(carrier->stack,
-					      carrier->stack_size);
-	free(carrier->owned);
-	free(carrier->start);
-	carrier->owned = NULL;
-	carrier->start = NULL;
-}
-
-static void member_free(struct member *member)
-{
-	carrier_clean(&member->carrier);
-	stack_unmap(&member->carrier);
-	free(member);
-}
-
-static void *carrier_thread(void *arg)
-{
-	struct member *member = arg;
-	int *tid_address = NULL;
-
-	member->carrier.thread_pointer = (uintptr_t)__builtin_thread_pointer();
-	thread_lends("avfork-carrier");
-	/*
-	 * If our process dies before a child that borrows us, the kernel would
-	 * clear the thread's id in the storage that is lent. (It is told the
-	 * address where it has CONFIG_CHECKPOINT_RESTORE.)
-	 */
-	if (!prctl(PR_GET_TID_ADDRESS, &tid_address))
-		syscall(SYS_set_tid_address, NULL);
-	/*
-	 * Wakes nobody, but has the dynamic linker bind syscall(): it keeps
-	 * notes in the thread-local storage that is about to be lent.
-	 */
-	futex_wake(&member->thread);
-
-	atomic_store(&member->thread, PARKED);
-	futex_wake(&member->thread);
-	/*
-	 * From PARKED on a child may run with our thread pointer, so nothing
-	 * may be written to thread-local storage here, not even errno. The wait
-	 * does not fail: the word stays PARKED until we are told to leave, and
-	 * a signal of glibc's own (setxid) has it restarted.
-	 */
-	futex_wait_while(&member->thread, PARKED);
-
-	/* glibc waits for it to be cleared before it uses our stack again. */
-	if (tid_address)
-		syscall(SYS_set_tid_address, tid_address);
-	member_free(member);
-	return NULL;
-}
-
-/* For a slot's owner, who gives it back afterwards. */
-static void member_retire(struct pool *pool, unsigned int slot)
-{
-	struct member *member = pool->members[slot];
-
-	pool->members[slot] = NULL;
-	atomic_store(&member->thread, LEAVING);
-	futex_wake(&member->thread);
-}
-
-static void slot_release(struct slot *slot)
-{
-	atomic_store_explicit(&slot->word, FREE, memory_order_release);
+	return wiped_get(&the_pool, sizeof(struct pool));
 }
 
 static bool slot_take(struct slot *slot)
@@ -210,170 +111,321 @@ static bool slot_take(struct slot *slot)
 	       atomic_compare_exchange_strong(&slot->word, &word, TAKEN);
 }
 
-/* One round: retire who was not used since the last. Whether any are left. */
-static bool retire_idle(struct pool *pool)
+static void slot_release(struct slot *slot)
 {
-	bool any = false;
-	unsigned int slot;
-
-	for (slot = atomic_load(&pool->end); slot-- > 0;) {
-		struct member *member;
-
-		/* A taken slot's carrier is busy, or about to be made. */
-		if (!slot_take(&pool->slots[slot])) {
-			any = true;
-			continue;
-		}
-		member = pool->members[slot];
-		if (member && !atomic_exchange(&member->used, false))
-			member_retire(pool, slot);
-		else if (member)
-			any = true;
-		slot_release(&pool->slots[slot]);
-	}
-	return any;
+	atomic_store_explicit(&slot->word, FREE, memory_order_release);
 }
 
-static void *janitor_thread(void *arg)
+/* For the slot's owner. */
+static void slot_lend(struct slot *slot, struct loan *loan)
 {
-	const struct timespec pause = { .tv_sec = IDLE_SECONDS };
-	struct pool *pool = arg;
-	uint32_t state;
+	slot->ticket += LOAN_TICKET;
+	if (!slot->ticket)
+		slot->ticket = LOAN_TICKET;
+	loan->word = &slot->word;
+	loan->ticket = slot->ticket;
+	atomic_store_explicit(&slot->word, slot->ticket, memory_order_relaxed);
+}
 
-	prctl(PR_SET_NAME, "avfork-janitor");
-	atomic_store(&pool->janitor, RUNNING);
-	futex_wake(&pool->janitor);
-	do {
-		do
-			nanosleep(&pause, NULL);
-		while (retire_idle(pool));
-		/*
-		 * Whoever made a carrier after we looked either saw no janitor
-		 * and starts one, or took a slot that we see now. Its order is
-		 * first the slot, then the janitor; ours the reverse.
-		 */
-		atomic_store(&pool->janitor, NONE);
-		state = NONE;
-	} while (retire_idle(pool) &&
-		 atomic_compare_exchange_strong(&pool->janitor, &state,
-						RUNNING));
+/* How many carriers stay. */
+static unsigned int reserve(struct pool *pool)
+{
+	unsigned int asked = atomic_load(&pool->asked);
+
+	if (atomic_load(&pool->ended))
+		return 0;
+	return asked ? asked - 1 : atomic_load(&pool->watched) ? RESERVE : 0;
+}
+
+static void nudge(struct slot *slot)
+{
+	atomic_fetch_add(&slot->nudge, 1);
+	futex_wake(&slot->nudge);
+}
+
+/* The reserve has changed. */
+static void nudge_all(struct pool *pool)
+{
+	unsigned int i;
+
+	for (i = 0; i < atomic_load(&pool->end); i++)
+		nudge(&pool->slots[i]);
+}
+
+/* The main thread's destructor for its thread-specific data. */
+static void main_thread_ends(void *arg)
+{
+	struct pool *pool = arg;
+
+	atomic_store(&pool->ended, true);
+	nudge_all(pool);
+}
+
+static pthread_key_t main_thread;
+static pthread_once_t main_thread_once = PTHREAD_ONCE_INIT;
+static bool main_thread_has_key;
+
+static void main_thread_make_key(void)
+{
+	main_thread_has_key = !pthread_key_create(&main_thread,
+						  main_thread_ends);
+}
+
+/* Have the end of the main thread seen, if the caller is that. */
+static void main_thread_watch(struct pool *pool)
+{
+	if (atomic_load(&pool->watched) || syscall(SYS_gettid) != getpid())
+		return;
+	pthread_once(&main_thread_once, main_thread_make_key);
+	if (main_thread_has_key && !pthread_setspecific(main_thread, pool))
+		atomic_store(&pool->watched, true);
+}
+
+/* Usually that loads the library. */
+static void __attribute__((constructor)) main_thread_loads(void)
+{
+	struct pool *the = pool();
+
+	if (the)
+		main_thread_watch(the);
+}
+
+/* Whether the carrier of @slot, idle for a while, leaves: the slot has none then. */
+static bool carrier_leaves(struct pool *pool, struct slot *slot)
+{
+	bool leaves;
+
+	if (slot - pool->slots < reserve(pool) || !slot_take(slot))
+		return false;
+	leaves = !slot->used;
+	slot->used = false;
+	if (leaves)
+		atomic_store(&slot->thread_pointer, 0);
+	slot_release(slot);
+	return leaves;
+}
+
+/* @arg: the slot, whose loan is STARTING: the owner waits for that to change. */
+static void *carrier_thread(void *arg)
+{
+	const uintptr_t self = (uintptr_t)__builtin_thread_pointer();
+	const struct timespec patience = { .tv_sec = IDLE_SECONDS };
+	struct slot *slot = arg;
+	struct pool *the = atomic_load(&the_pool);
+	int *tid_address = NULL;
+	uint32_t nudge;
+
+	prctl(PR_SET_NAME, "avfork-carrier");
+	/*
+	 * If our process dies before a child that borrows us, the kernel would
+	 * clear the thread's id in the storage that is lent. (It is told the
+	 * address where it has CONFIG_CHECKPOINT_RESTORE.)
+	 */
+	if (!prctl(PR_GET_TID_ADDRESS, &tid_address))
+		syscall(SYS_set_tid_address, NULL);
+	slot->stack = __builtin_frame_address(0);
+	slot->tid = (pid_t)syscall(SYS_gettid);
+	/* A child would be taken for this thread by what is registered for it. */
+	atomic_store(&slot->thread_pointer, rseq_unregister() < 0 ? 0 : self);
+	/*
+	 * From here on a child may run with our thread pointer, so nothing may be
+	 * written to thread-local storage, not even errno.
+	 */
+	atomic_store(&slot->word, slot->ticket);
+	raw_syscall4(SYS_futex, (long)&slot->word, FUTEX_WAKE, INT_MAX, 0);
+	/* Another thread pointer: dismissed, and the slot has another carrier. */
+	while (atomic_load(&slot->thread_pointer) == self) {
+		nudge = atomic_load(&slot->nudge);
+		if (carrier_leaves(the, slot))
+			break;
+		raw_syscall4(SYS_futex, (long)&slot->nudge, FUTEX_WAIT, nudge,
+			     slot - the->slots < reserve(the) ?
+			     0 : (long)&patience);
+	}
+	/* libc waits for it to be cleared before it uses our stack again. */
+	if (tid_address)
+		syscall(SYS_set_tid_address, tid_address);
 	return NULL;
 }
 
-/* 0, with a janitor that will see the slot that the caller owns, or an errno. */
-static int janitor_ensure(struct pool *pool)
+/* Have the carrier of @slot, which the caller owns, leave. */
+static void carrier_dismiss(struct slot *slot)
 {
-	uint32_t state = NONE;
-	int error;
-
-	while (!atomic_compare_exchange_strong(&pool->janitor, &state,
-					       CREATED)) {
-		if (state == RUNNING)
-			return 0;
-		/* Another thread creates it, which may yet fail. */
-		futex_wait_while(&pool->janitor, CREATED);
-		state = NONE;
-	}
-	error = thread_start(THREAD_STACK_SIZE, janitor_thread, pool);
-	if (error) {
-		atomic_store(&pool->janitor, NONE);
-		futex_wake(&pool->janitor);
-	}
-	return error;
+	atomic_store(&slot->thread_pointer, 0);
+	nudge(slot);
 }
 
-/* Make a carrier for @slot, which the caller owns. NULL with errno. */
-static struct member *member_new(struct pool *pool, unsigned int slot)
+/*
+ * Make a carrier for @slot, which the caller owns, with @size bytes of stack for
+ * children. 0 or an errno.
+ */
+static int carrier_make(struct pool *pool, struct slot *slot, size_t size)
 {
-	struct member *member;
-	unsigned int end;
+	unsigned int end = atomic_load(&pool->end);
+	unsigned int index = slot - pool->slots;
+	/* libc has its thread-local storage there, too, of whatever size. */
+	size_t total = size + 2 * PARKED_SIZE;
+	struct loan birth;
+	char *low;
 	int error;
 
-	member = calloc(1, sizeof(*member));
-	if (!member)
-		return NULL;
-	member->carrier.lent = &pool->slots[slot].word;
-
-	end = atomic_load(&pool->end);
-	while (end <= slot &&
-	       !atomic_compare_exchange_weak(&pool->end, &end, slot + 1))
+	while (end <= index &&
+	       !atomic_compare_exchange_weak(&pool->end, &end, index + 1))
 		;
-	error = janitor_ensure(pool);
-	if (!error)
-		error = thread_start(THREAD_STACK_SIZE, carrier_thread, member);
-	if (error) {
-		free(member);
-		errno = error;
-		return NULL;
+	for (;; total *= 2) {
+		slot_lend(slot, &birth);
+		loan_set(&birth, LOAN_STARTING);
+		error = thread_start(total, carrier_thread, slot, &low);
+		if (error)
+			return error;
+		loan_wait_while(&birth, LOAN_STARTING);
+		if (!slot->thread_pointer)
+			return EAGAIN;
+		/* The child's part ends below the frame of the parked thread. */
+		slot->stack_size = (slot->stack - PARKED_SIZE - low) & ~63UL;
+		slot->stack = low;
+		if (slot->stack_size >= size)
+			return 0;
+		carrier_dismiss(slot);
 	}
-	futex_wait_while(&member->thread, STARTING);
-	pool->members[slot] = member;
-	return member;
 }
 
-struct carrier *pool_get(const struct avfork_opts *opts)
+/*
+ * Make @slot, which the caller owns, a loan of a carrier. 0, or -1, the slot being
+ * free then.
+ */
+static int slot_get(struct pool *pool, struct slot *slot, size_t size,
+		    struct carrier *carrier)
 {
-	struct pool *pool = wiped_get(&the_pool, sizeof(*pool));
-	struct member *member;
-	size_t stack_size = 0;
-	unsigned int i;
+	int error = slot->thread_pointer ? 0 : carrier_make(pool, slot, size);
 
-	if (!opts->stack)
-		stack_size = opts->stack_size > POOL_STACK_SIZE ?
-			     opts->stack_size : POOL_STACK_SIZE;
-	if (!pool)
-		return NULL;
-	for (i = 0; !slot_take(&pool->slots[i]);) {
-		if (++i == POOL_SLOTS) {
-			errno = EAGAIN;
-			return NULL;
+	if (error) {
+		slot_release(slot);
+		errno = error;
+		return -1;
+	}
+	slot->used = true;
+	carrier->thread_pointer = slot->thread_pointer;
+	carrier->stack = slot->stack;
+	carrier->stack_size = slot->stack_size;
+	/* The last child has not returned from functions whose frames are marked. */
+	if (__asan_unpoison_memory_region)
+		__asan_unpoison_memory_region(slot->stack, slot->stack_size);
+	slot_lend(slot, &carrier->loan);
+	return 0;
+}
+
+/* Whether @slot was free and has a carrier that suits; it is the caller's then. */
+static bool slot_take_with(struct slot *slot, size_t size)
+{
+	if (!slot->thread_pointer || slot->stack_size < size || !slot_take(slot))
+		return false;
+	/* The carrier may have left before the slot was ours. */
+	if (slot->thread_pointer && slot->stack_size >= size)
+		return true;
+	slot_release(slot);
+	return false;
+}
+
+/* The same for a slot that has none. */
+static bool slot_take_empty(struct slot *slot)
+{
+	if (slot->thread_pointer || !slot_take(slot))
+		return false;
+	if (!slot->thread_pointer)
+		return true;
+	slot_release(slot);
+	return false;
+}
+
+int pool_get(struct carrier *carrier, size_t stack_size)
+{
+	struct pool *the = pool();
+	struct slot *slot, *end;
+
+	if (!the)
+		return -1;
+	if (stack_size > PTRDIFF_MAX / 4) {
+		errno = ENOMEM;
+		return -1;
+	}
+	if (stack_size < POOL_STACK_SIZE + PRELUDE_SIZE)
+		stack_size = POOL_STACK_SIZE + PRELUDE_SIZE;
+	end = the->slots + atomic_load_explicit(&the->end, memory_order_relaxed);
+	for (slot = the->slots; slot < end; slot++)
+		if (slot_take_with(slot, stack_size))
+			return slot_get(the, slot, stack_size, carrier);
+	main_thread_watch(the);
+	for (slot = the->slots; slot < the->slots + POOL_SLOTS; slot++)
+		if (slot_take_empty(slot))
+			return slot_get(the, slot, stack_size, carrier);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* From the last slot on: the first ones are for carriers. */
+int pool_get_word(struct loan *loan)
+{
+	struct pool *the = pool();
+	struct slot *slot;
+
+	if (!the)
+		return -1;
+	for (slot = the->slots + POOL_SLOTS; slot-- > the->slots;) {
+		if (slot_take_empty(slot)) {
+			slot_lend(slot, loan);
+			return 0;
 		}
 	}
-
-	member = pool->members[i];
-	if (member)
-		carrier_clean(&member->carrier);
-	else
-		member = member_new(pool, i);
-	if (!member || stack_map(&member->carrier, stack_size)) {
-		slot_release(&pool->slots[i]);
-		return NULL;
-	}
-	atomic_store_explicit(&member->used, true, memory_order_relaxed);
-
-	pool->slots[i].ticket += POOL_TICKET;
-	if (pool->slots[i].ticket == FREE)
-		pool->slots[i].ticket += POOL_TICKET;
-	member->carrier.ticket = pool->slots[i].ticket;
-	atomic_store_explicit(&pool->slots[i].word, member->carrier.ticket,
-			      memory_order_relaxed);
-	return &member->carrier;
+	errno = EAGAIN;
+	return -1;
 }
 
-void pool_put(struct carrier *carrier)
+void pool_put(const struct loan *loan)
 {
-	carrier->owned = NULL;
-	carrier->start = NULL;
-	atomic_store_explicit(carrier->lent, FREE, memory_order_release);
+	atomic_store(loan->word, FREE);
+	futex_wake(loan->word);
 }
 
-pid_t pool_spawn(struct child *child,
-		 pid_t (*make)(const struct child *child,
-			       struct carrier *carrier))
+void pool_drop(const struct loan *loan)
 {
-	struct carrier *carrier = pool_get(child->opts);
-	pid_t pid;
+	/* A slot begins with its word. */
+	struct slot *slot = (struct slot *)loan->word;
 
-	if (!carrier)
+	carrier_dismiss(slot);
+	thread_wait_gone(slot->tid);
+	pool_put(loan);
+}
+
+int avfork_reserve(unsigned int children)
+{
+	struct pool *the = pool();
+	struct carrier carrier;
+	unsigned int i;
+
+	if (!the)
 		return -1;
-	carrier->start_routine = child->start_routine;
-	carrier->arg = child->arg;
-	carrier->owned = child->owned;
-	child->lent = carrier->lent;
-	child->ticket = carrier->ticket;
-	/* Afterwards the carrier may be somebody else's already. */
-	pid = make(child, carrier);
-	if (pid < 0)
-		pool_put(carrier);
-	return pid;
+	if (children > POOL_SLOTS) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (is_guest()) {
+		errno = EDEADLK;
+		return -1;
+	}
+	main_thread_watch(the);
+	atomic_store(&the->asked, children + 1);
+	nudge_all(the);
+	for (i = 0; i < children; i++) {
+		struct slot *slot = &the->slots[i];
+
+		/* One that is lent has a carrier. */
+		if (slot->thread_pointer || !slot_take(slot))
+			continue;
+		if (slot_get(the, slot, POOL_STACK_SIZE + PRELUDE_SIZE,
+			     &carrier))
+			return -1;
+		pool_put(&carrier.loan);
+	}
+	return 0;
 }

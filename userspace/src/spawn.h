@@ -10,7 +10,6 @@
 /*
  * Make @child. Its opts have been filled in by the library or checked by
  * opts_copy(). The child's pid, or -1 with errno, which is otherwise left alone.
- * What is in @child->owned afterwards is the caller's to free.
  */
 pid_t spawn(struct child *child);
 
@@ -19,12 +18,5 @@ pid_t spawn(struct child *child);
  * NULL stands for all defaults. 0, or -1 with errno.
  */
 int opts_copy(struct avfork_opts *to, const struct avfork_opts *from);
-
-/*
- * Have the caller, on the way to its start routine, known as a child, which may
- * not call all of the library.
- */
-void spawn_enter_child(void);
-bool spawn_in_child(void);
 
 #endif

@@ -3,37 +3,47 @@
  * The calls that make a child and run a function there.
  */
 #include <errno.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <sys/utsname.h>
 
-#include "guard.h"
+#include "guest.h"
 #include "spawn.h"
 
 #define KNOWN_FLAGS (AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
 		     AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
 		     AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
-		     AVFORK_HIDDEN)
+		     AVFORK_SHARE_FDS | AVFORK_HIDDEN)
 
 /* No struct avfork_opts of any version is larger: a size beyond is a mistake. */
 #define OPTS_SIZE_MAX 4096
 
 /*
- * Set in the thread-local storage that a child borrows; the threads that lend
- * it make no children. With the pid, for a fork()ed copy of a child has memory
- * of its own and may use the library. initial-exec: no call and no allocation
- * at the first use in a thread.
+ * Whether a child that crashes dies alone. Before Linux 5.16 (commit 0258b5fd7c71,
+ * "coredump: Limit coredumps to a single thread group") a signal that dumps core
+ * killed all that shared the memory, whether or not there was a core to be dumped.
  */
-static _Thread_local pid_t child_pid __attribute__((tls_model("initial-exec")));
-
-void spawn_enter_child(void)
+static bool crashes_alone(void)
 {
-	child_pid = getpid();
+	static atomic_int known;	/* 1: yes, -1: no */
+	struct utsname system;
+	int major = 0, minor = 0;
+
+	if (!known) {
+		uname(&system);
+		sscanf(system.release, "%d.%d", &major, &minor);
+		known = major > 5 || (major == 5 && minor >= 16) ? 1 : -1;
+	}
+	return known > 0;
 }
 
-bool spawn_in_child(void)
+static pid_t spawn_by(const struct backend *backend, struct child *child)
 {
-	return child_pid && child_pid == getpid();
+	/* The module is for later kernels. */
+	if (backend != &backend_kernel && !child->execs && !crashes_alone()) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return backend->spawn(child);
 }
 
 pid_t spawn(struct child *child)
@@ -47,20 +57,20 @@ pid_t spawn(struct child *child)
 		errno = EINVAL;
 		return -1;
 	}
-	if (spawn_in_child()) {
+	if (is_guest()) {
 		errno = EDEADLK;
 		return -1;
 	}
 	backend = backend_get();
 	if (!backend)
 		return -1;
+	if (opts->flags & AVFORK_INHERIT_SIGNALS)
+		signals_mask(NULL, &child->mask);
 	do
-		pid = backend->spawn(child);
+		pid = spawn_by(backend, child);
 	while (pid < 0 && (backend = backend_after(backend)));
-	if (pid >= 0) {
-		child->owned = NULL;
+	if (pid >= 0)
 		errno = saved;
-	}
 	return pid;
 }
 
@@ -76,7 +86,7 @@ pid_t avforkx(int flags, int (*start_routine)(void *), void *arg)
 		.opts = &opts, .start_routine = start_routine, .arg = arg,
 	};
 
-	/* It is not known which. */
+	/* There is no place to say which. */
 	if (flags & AVFORK_INTO_CGROUP) {
 		errno = EINVAL;
 		return -1;
@@ -131,11 +141,6 @@ pid_t avfork_with(const struct avfork_opts *opts,
 	if (opts_copy(&copy, opts))
 		return -1;
 	return spawn(&child);
-}
-
-pid_t avfork_waitpid(pid_t pid, int *status, int options)
-{
-	return guard_waitpid(pid, status, options);
 }
 
 const char *avfork_backend(void)

@@ -5,7 +5,7 @@
  */
 #include <unistd.h>
 
-#include "../src/wiped.h"
+#include "wiped.h"
 #include "guest.h"
 
 bool is_guest(void)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "carrier.h"
+#include "thread.h"
+
+int carrier_map(struct carrier *carrier, size_t size)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	char *map;
+
+	if (size > PTRDIFF_MAX / 4) {
+		errno = ENOMEM;
+		return -1;
+	}
+	size = (size + page - 1) / page * page;
+	map = mmap(NULL, page + size, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (map == MAP_FAILED)
+		return -1;
+	if (mprotect(map + page, size, PROT_READ | PROT_WRITE)) {
+		munmap(map, page + size);
+		errno = ENOMEM;
+		return -1;
+	}
+	*carrier = (struct carrier) {
+		.thread_pointer = (uintptr_t)__builtin_thread_pointer(),
+		.stack = map + page,
+		.stack_size = size,
+	};
+	return 0;
+}
+
+void carrier_unmap(const struct carrier *carrier)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	int saved = errno;
+
+	munmap(carrier->stack - page, page + carrier->stack_size);
+	errno = saved;
+}
+
+void carrier_put(const struct loan *loan)
+{
+	int error = errno;
+
+	if (error == EAGAIN)
+		pool_drop(loan);
+	else
+		pool_put(loan);
+	errno = error;
+}
+
+static pid_t spawn_sync(struct child *child, const struct maker *maker)
+{
+	struct carrier mapped, carrier;
+	struct prelude *prelude;
+	bool pauses = false;
+	pid_t pid = -1;
+
+	if (carrier_map(&mapped, prelude_stack_size(child)))
+		return -1;
+	/* Less what the prelude takes. */
+	carrier = mapped;
+	prelude = maker->put(&carrier, child);
+	if (prelude) {
+		/* Only the program's own functions know of these sequences. */
+		pauses = !child->execs && rseq_unregister() > 0;
+		pid = maker->make(child, &carrier, prelude);
+		if (pauses)
+			rseq_register();
+	}
+	carrier_unmap(&mapped);
+	return pid;
+}
+
+pid_t carrier_spawn(struct child *child, const struct maker *maker)
+{
+	struct carrier carrier;
+	struct prelude *prelude;
+	pid_t pid = -1;
+
+	if (child->opts->flags & AVFORK_SYNC)
+		return spawn_sync(child, maker);
+	if (pool_get(&carrier, prelude_stack_size(child)))
+		return -1;
+	child->loan = carrier.loan;
+	prelude = maker->put(&carrier, child);
+	/* Afterwards the carrier may be somebody else's already. */
+	if (prelude)
+		pid = maker->make(child, &carrier, prelude);
+	if (pid < 0)
+		carrier_put(&carrier.loan);
+	return pid;
+}

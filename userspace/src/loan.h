@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A loan: the word by which two sides that share memory, be they threads or
+ * processes, know how far a child has come. It is the only such protocol of the
+ * library.
+ *
+ * The word is a slot's of the pool, whose memory stays mapped. Its values:
+ *
+ *	ticket + LOAN_STARTING	the borrower cannot do without its maker yet
+ *	ticket			the borrower has started
+ *	ticket + LOAN_SEEN	the maker has seen that (guard.c)
+ *	anything else		the loan has ended; the slot may be somebody else's
+ *
+ * A loan ends when the kernel stores 0 because the child has left our memory, by
+ * exec or by death of any kind, or when its owner does so (pool_put()). The
+ * ticket of each loan is another, so whoever waits for one that has ended does
+ * not mistake the next for it.
+ */
+#ifndef LOAN_H
+#define LOAN_H
+
+#include <stdbool.h>
+
+#include "futex.h"
+
+#define LOAN_TICKET	4	/* tickets are multiples of this */
+#define LOAN_STARTING	1
+#define LOAN_SEEN	2
+
+struct loan {
+	_Atomic uint32_t *word;
+	uint32_t ticket;
+};
+
+static inline void loan_set(const struct loan *loan, uint32_t state)
+{
+	atomic_store(loan->word, loan->ticket + state);
+	futex_wake(loan->word);
+}
+
+static inline bool loan_is(const struct loan *loan, uint32_t state)
+{
+	return atomic_load(loan->word) == loan->ticket + state;
+}
+
+static inline void loan_wait_while(const struct loan *loan, uint32_t state)
+{
+	futex_wait_while(loan->word, loan->ticket + state);
+}
+
+static inline void loan_wait_end(const struct loan *loan)
+{
+	uint32_t word;
+
+	while ((word = atomic_load(loan->word)) - loan->ticket < LOAN_TICKET)
+		futex_wait_for(loan->word, word, NULL);
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A prelude: what a child finds at the top of its stack and does first. Where no
+ * module does so for the child, it drops what it must not have of its copies of its
+ * parent's descriptors and signals.
+ *
+ * The stack is the maker's to write before the child exists, and free again when
+ * the child has left our memory. So nobody has to free a prelude.
+ */
+#ifndef PRELUDE_H
+#define PRELUDE_H
+
+#include "backend.h"
+#include "pool.h"
+#include "signals.h"
+
+/**
+ * struct prelude - what one child does first
+ * @start_routine: then
+ * @arg:           passed to it
+ * @flags:         AVFORK_*
+ * @loan:          set to have started when the child can do without its maker, if
+ *                 the maker has set it to STARTING; no word: nobody waits
+ * @maker:         for AVFORK_AUTOKILL: the pid of the process that makes the child
+ * @maker_thread:  and the id of its thread
+ * @mask:          the signals that the child blocks
+ * @handlers_gone: the kernel has set the signals with handlers to their defaults
+ * @ignore_child:  SIGCHLD is to be ignored, as it was before a guardian needed it
+ * @device:        the child begins in the caller's descriptor table, and leaves
+ *                 that by this descriptor of /dev/avfork; -1: in a table of its own
+ * @sources:       of the grants, each once: @nr_sources, behind @fds
+ * @nr_sources:    their number
+ * @nr_fds:        number of grants
+ * @fds:           the grants, by ascending child_fd
+ */
+struct prelude {
+	int (*start_routine)(void *arg);
+	void *arg;
+	int flags;
+	struct loan loan;
+	pid_t maker;
+	pid_t maker_thread;
+	kernel_sigset mask;
+	bool handlers_gone;
+	bool ignore_child;
+	int device;
+	struct avfork_fd *sources;
+	uint32_t nr_sources;
+	size_t nr_fds;
+	struct avfork_fd fds[];
+};
+
+/* How much stack @child needs: for what it runs, and the prelude. */
+size_t prelude_stack_size(const struct child *child);
+
+/*
+ * Put @child's at the top of @carrier's stack, for a child that the module starts:
+ * that has no grants to make.
+ */
+struct prelude *prelude_put(struct carrier *carrier, const struct child *child);
+
+/* The same with @child's grants. NULL with errno as the module's: EINVAL, EMFILE, EBADF. */
+struct prelude *prelude_put_grants(struct carrier *carrier,
+				   const struct child *child);
+
+/*
+ * Have the child begin in the caller's descriptor table, which need not be copied
+ * then, and leave it by @device. Until it has started, the caller's descriptors are
+ * what the child is granted.
+ */
+void prelude_share(struct prelude *prelude, int device);
+
+/* In a child that the module started. */
+_Noreturn void prelude_run_started(struct prelude *prelude);
+
+/* In any other child, all signals blocked. */
+_Noreturn void prelude_run(struct prelude *prelude);
+
+#endif
