@@ -10,6 +10,7 @@
 #include "carrier.h"
 #include "device.h"
 #include "keeper.h"
+#include "tsan.h"
 
 static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 			 struct prelude *prelude)
@@ -46,6 +47,7 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 		return -1;
 	}
 
+	tsan_before(prelude);
 	while (word) {
 		pid_t pid = ioctl(device_fd(word), AVFORK_IOC_SPAWN, &args);
 		/* 0: another file's ioctl, which happens to know the number. */

@@ -24,6 +24,7 @@
 #include "carrier.h"
 #include "guard.h"
 #include "thread.h"
+#include "tsan.h"
 
 #define STACK_SIZE	(POOL_STACK_SIZE + 64 * 1024)
 
@@ -41,9 +42,6 @@ struct worker {
 	pid_t *pid;
 	int *error;
 };
-
-/* ThreadSanitizer's, which has a fork() for vfork(). */
-extern void __tsan_init(void) __attribute__((weak));
 
 /* The child's pid, or -1, when it has exec'd or died. @told: unless NULL, before. */
 static pid_t vfork_run(struct prelude *prelude, pid_t *told)
@@ -135,11 +133,13 @@ static bool can_vfork(const struct avfork_opts *opts)
 	/* A child with AVFORK_SYNC runs on the caller's stack. */
 	size_t stack_size = opts->flags & AVFORK_SYNC ? 0 : POOL_STACK_SIZE;
 
-	return !(opts->flags & (AVFORK_HIDDEN | AVFORK_INTO_CGROUP |
+	/* ThreadSanitizer has a fork() for vfork(). */
+	return !tsan_is_here() &&
+	       !(opts->flags & (AVFORK_HIDDEN | AVFORK_INTO_CGROUP |
 				AVFORK_AUTOKILL | AVFORK_AUTOREAP |
 				AVFORK_SHARE_FDS)) &&
 	       !opts->namespaces && !opts->pidfd && !opts->stack &&
-	       opts->stack_size <= stack_size && !__tsan_init;
+	       opts->stack_size <= stack_size;
 }
 
 static pid_t taskq_spawn(struct child *child)

@@ -7,11 +7,12 @@
 
 #include "clone.h"
 #include "raw.h"
+#include "tsan.h"
 
 /* libc's, whose <sched.h> cannot be had together with <linux/sched.h>. */
 int clone(int (*run)(void *), void *stack, int flags, void *arg, ...);
 
-static int run(void *prelude)
+static TSAN_UNSEEN int run(void *prelude)
 {
 	prelude_run(prelude);
 }
@@ -92,6 +93,7 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 		args.parent_tid = (uintptr_t)pid;
 	}
 
+	tsan_before(prelude);
 	/* None of our handlers is to run in the child. */
 	signals_mask(&(const kernel_sigset){ ALL_SIGNALS }, &saved);
 	ret = clone_any(&args, prelude);

@@ -10,6 +10,7 @@
 #include "guard.h"
 #include "search.h"
 #include "spawn.h"
+#include "tsan.h"
 
 #define EXIT_NO_EXEC	127
 
@@ -95,7 +96,7 @@ static void *exec_copy(void *to, void *arg)
 	return exec;
 }
 
-static int exec_child(void *arg)
+static TSAN_UNSEEN int exec_child(void *arg)
 {
 	const struct exec *exec = arg;
 

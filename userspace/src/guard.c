@@ -25,6 +25,7 @@
 #include "fds.h"
 #include "guard.h"
 #include "guest.h"
+#include "tsan.h"
 #include "wiped.h"
 
 /* Hidden children at a time, from their birth until they are reaped. */
@@ -120,6 +121,7 @@ static struct guard *guard_find(bool (*is)(const struct guard *guard, pid_t pid)
 
 	if (!guards)
 		return NULL;
+	tsan_after(&the_guards);
 	pthread_mutex_lock(&guards->lock);
 	for (i = 0; i < guards->end && !guard; i++) {
 		if (guards->guards[i].used && is(&guards->guards[i], pid))
@@ -434,7 +436,9 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 
 pid_t avfork_waitpid(pid_t pid, int *status, int options)
 {
-	return guard_waitpid(pid, status, options);
+	pid = guard_waitpid(pid, status, options);
+	tsan_after(&tsan_child_ends);
+	return pid;
 }
 
 void guard_watch(pid_t pid)

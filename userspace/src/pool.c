@@ -38,6 +38,7 @@
 #include "pool.h"
 #include "raw.h"
 #include "thread.h"
+#include "tsan.h"
 #include "wiped.h"
 
 #define POOL_SLOTS	16384		/* loans at a time; EAGAIN beyond */
@@ -297,13 +298,20 @@ static int carrier_make(struct pool *pool, struct slot *slot, size_t size)
 static int slot_get(struct pool *pool, struct slot *slot, size_t size,
 		    struct carrier *carrier)
 {
-	int error = slot->thread_pointer ? 0 : carrier_make(pool, slot, size);
+	int error = 0;
 
+	/* Its stack of calls grows by whatever a child that execs has called. */
+	if (tsan_is_here() && slot->thread_pointer &&
+	    slot->ticket % (1024 * LOAN_TICKET) == 0)
+		carrier_dismiss(slot);
+	if (!slot->thread_pointer)
+		error = carrier_make(pool, slot, size);
 	if (error) {
 		slot_release(slot);
 		errno = error;
 		return -1;
 	}
+	tsan_after(&tsan_child_ends);
 	slot->used = true;
 	carrier->thread_pointer = slot->thread_pointer;
 	carrier->stack = slot->stack;

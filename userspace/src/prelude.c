@@ -19,6 +19,7 @@
 
 #include "fds.h"
 #include "prelude.h"
+#include "tsan.h"
 
 #define EXIT_NO_FD	127	/* as for what cannot be exec'd */
 #define EXEC_STACK_SIZE	(32 * 1024)	/* for a child that does nothing else */
@@ -364,33 +365,42 @@ static void die_with_maker(const struct prelude *prelude)
 		syscall(SYS_exit_group, EXIT_NO_FD);
 }
 
+char tsan_child_ends;
+
 /* Not _exit(): the parent's atexit handlers, and sanitizers' own, stay there. */
-static _Noreturn void leave(int status)
+static TSAN_UNSEEN _Noreturn void leave(int status)
 {
+	tsan_before(&tsan_child_ends);
 	for (;;)
 		syscall(SYS_exit_group, status);
 }
 
-static _Noreturn void run(const struct prelude *prelude)
+static TSAN_UNSEEN _Noreturn void run(struct prelude *prelude)
 {
+	int (*start_routine)(void *arg) = prelude->start_routine;
+	void *arg = prelude->arg;
+
 	/* What the carrier's last child has set; but a thread's own stays. */
 	if (prelude->loan.word)
 		uselocale(LC_GLOBAL_LOCALE);
-	leave(prelude->start_routine(prelude->arg));
+	tsan_before(&tsan_child_ends);
+	leave(start_routine(arg));
 }
 
-void prelude_run_started(struct prelude *prelude)
+TSAN_UNSEEN void prelude_run_started(struct prelude *prelude)
 {
+	tsan_after(prelude);
 	/* The module has set that of the thread that made the call: a keeper's? */
 	if (prelude->flags & AVFORK_INHERIT_SIGNALS)
 		signals_mask(&prelude->mask, NULL);
 	run(prelude);
 }
 
-void prelude_run(struct prelude *prelude)
+TSAN_UNSEEN void prelude_run(struct prelude *prelude)
 {
 	const stack_t no_stack = { .ss_flags = SS_DISABLE };
 
+	tsan_after(prelude);
 	if (prelude->device >= 0 && leave_table(prelude))
 		leave(EXIT_NO_FD);
 	if (prelude->flags & AVFORK_NNP)
