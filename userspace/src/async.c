@@ -50,7 +50,7 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
 	int error;
 
 	/* Before there is a thread, which a child must not make. */
-	if (!done || !start_routine || is_guest())
+	if (!done || !start_routine || is_child())
 		return spawn(&child) < 0 ? -1 : 0;
 
 	/* The thread comes first: a child could not be taken back. */

@@ -10,7 +10,7 @@
 #include "carrier.h"
 #include "device.h"
 #include "keeper.h"
-#include "tsan.h"
+#include "sanitizer.h"
 
 static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 			 struct prelude *prelude)

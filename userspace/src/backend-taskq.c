@@ -24,7 +24,7 @@
 #include "carrier.h"
 #include "guard.h"
 #include "thread.h"
-#include "tsan.h"
+#include "sanitizer.h"
 
 #define STACK_SIZE	(POOL_STACK_SIZE + 64 * 1024)
 

@@ -5,18 +5,37 @@
 #include <unistd.h>
 
 #include "carrier.h"
+#include "guest.h"
+#include "sanitizer.h"
 #include "thread.h"
+
+/* What most calls need; one such mapping is kept, for the next of them. */
+#define KEPT_SIZE (POOL_STACK_SIZE + 64 * 1024)
+
+static char *_Atomic kept;
 
 int carrier_map(struct carrier *carrier, size_t size)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
-	char *map;
+	char *map = NULL;
 
 	if (size > PTRDIFF_MAX / 4) {
 		errno = ENOMEM;
 		return -1;
 	}
+	if (size <= KEPT_SIZE) {
+		size = KEPT_SIZE;
+		map = atomic_exchange(&kept, NULL);
+	}
 	size = (size + page - 1) / page * page;
+	carrier->thread_pointer = (uintptr_t)__builtin_thread_pointer();
+	carrier->loan.word = NULL;
+	carrier->stack_size = size;
+	if (map) {
+		carrier->stack = map;
+		asan_reuse(map, size);
+		return 0;
+	}
 	map = mmap(NULL, page + size, PROT_NONE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (map == MAP_FAILED)
@@ -26,20 +45,20 @@ int carrier_map(struct carrier *carrier, size_t size)
 		errno = ENOMEM;
 		return -1;
 	}
-	*carrier = (struct carrier) {
-		.thread_pointer = (uintptr_t)__builtin_thread_pointer(),
-		.stack = map + page,
-		.stack_size = size,
-	};
+	carrier->stack = map + page;
 	return 0;
 }
 
 void carrier_unmap(const struct carrier *carrier)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
+	char *stack = carrier->stack;
 	int saved = errno;
 
-	munmap(carrier->stack - page, page + carrier->stack_size);
+	if (carrier->stack_size == KEPT_SIZE)
+		stack = atomic_exchange(&kept, stack);
+	if (stack)
+		munmap(stack - page, page + carrier->stack_size);
 	errno = saved;
 }
 
@@ -57,6 +76,8 @@ void carrier_put(const struct loan *loan)
 static pid_t spawn_sync(struct child *child, const struct maker *maker)
 {
 	struct carrier mapped, carrier;
+	/* In a forked copy of a child, or a signal's handler, that may be so. */
+	const bool was_lent = guest_lent;
 	struct prelude *prelude;
 	bool pauses = false;
 	pid_t pid = -1;
@@ -69,7 +90,9 @@ static pid_t spawn_sync(struct child *child, const struct maker *maker)
 	if (prelude) {
 		/* Only the program's own functions know of these sequences. */
 		pauses = !child->execs && rseq_unregister() > 0;
+		guest_lent = true;
 		pid = maker->make(child, &carrier, prelude);
+		guest_lent = was_lent;
 		if (pauses)
 			rseq_register();
 	}

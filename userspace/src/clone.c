@@ -7,7 +7,7 @@
 
 #include "clone.h"
 #include "raw.h"
-#include "tsan.h"
+#include "sanitizer.h"
 
 /* libc's, whose <sched.h> cannot be had together with <linux/sched.h>. */
 int clone(int (*run)(void *), void *stack, int flags, void *arg, ...);

@@ -10,7 +10,7 @@
 #include "guard.h"
 #include "search.h"
 #include "spawn.h"
-#include "tsan.h"
+#include "sanitizer.h"
 
 #define EXIT_NO_EXEC	127
 

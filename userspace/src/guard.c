@@ -25,7 +25,7 @@
 #include "fds.h"
 #include "guard.h"
 #include "guest.h"
-#include "tsan.h"
+#include "sanitizer.h"
 #include "wiped.h"
 
 /* Hidden children at a time, from their birth until they are reaped. */
@@ -420,7 +420,7 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 	int its_status = 0;
 
 	/* A child's own children are none of these, nor is its life ours. */
-	if (!atomic_load(&the_guards) || is_guest())
+	if (!atomic_load(&the_guards) || is_child())
 		return waitpid(pid, status, options | __WALL);
 	if (pid <= 0) {
 		pid = wait_any(pid, &its_status, options);

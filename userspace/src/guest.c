@@ -1,26 +1,59 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Whose memory is this? A word that each fork() wipes holds the owner's pid: a
- * copy finds 0 there, a process that shares the memory finds another's.
+ * Whose memory is this? A word that each fork() wipes holds the owner's pid. A
+ * process that shares the memory finds another's pid there; a forked copy finds
+ * 0, and so does a guest of that copy which asks before its owner has. The kernel
+ * tells these two apart: the guest has the same memory as its parent.
  */
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "wiped.h"
 #include "guest.h"
+#include "wiped.h"
+
+_Thread_local bool guest_lent;
+
+static _Atomic pid_t *owner_word(void)
+{
+	static void *_Atomic where;
+
+	return wiped_get(&where, sizeof(pid_t));
+}
+
+/* Not where the kernel does not tell: it has no kcmp(2), or a filter refuses. */
+static bool shares_with_parent(void)
+{
+	int saved = errno;
+	bool same = !syscall(SYS_kcmp, getpid(), getppid(), KCMP_VM, 0, 0);
+
+	errno = saved;
+	return same;
+}
 
 bool is_guest(void)
 {
-	static void *_Atomic where;
-	_Atomic pid_t *owner = wiped_get(&where, sizeof(*owner));
-	pid_t self = getpid(), found = 0;
+	_Atomic pid_t *owner = owner_word();
+	pid_t self = getpid(), found;
 
-	if (!owner || atomic_compare_exchange_strong(owner, &found, self))
+	if (!owner)
 		return false;
+	found = atomic_load(owner);
+	if (!found) {
+		if (shares_with_parent())
+			return true;
+		if (atomic_compare_exchange_strong(owner, &found, self))
+			return false;
+	}
 	return found != self;
 }
 
-/* As early as we can, when there is no guest yet. */
+/* As early as we can, when there is no guest yet: kcmp(2) may be refused. */
 static void __attribute__((constructor)) claim(void)
 {
-	is_guest();
+	_Atomic pid_t *owner = owner_word();
+
+	if (owner)
+		atomic_compare_exchange_strong(owner, &(pid_t){ 0 }, getpid());
 }

@@ -38,7 +38,7 @@
 #include "pool.h"
 #include "raw.h"
 #include "thread.h"
-#include "tsan.h"
+#include "sanitizer.h"
 #include "wiped.h"
 
 #define POOL_SLOTS	16384		/* loans at a time; EAGAIN beyond */
@@ -94,10 +94,6 @@ struct pool {
 };
 
 static void *_Atomic the_pool;
-
-/* AddressSanitizer's, where the program is built with it. */
-extern void __asan_unpoison_memory_region(const volatile void *start,
-					  size_t size) __attribute__((weak));
 
 static struct pool *pool(void)
 {
@@ -217,6 +213,7 @@ static void *carrier_thread(void *arg)
 	uint32_t nudge;
 
 	prctl(PR_SET_NAME, "avfork-carrier");
+	guest_lent = true;
 	/*
 	 * If our process dies before a child that borrows us, the kernel would
 	 * clear the thread's id in the storage that is lent. (It is told the
@@ -316,9 +313,7 @@ static int slot_get(struct pool *pool, struct slot *slot, size_t size,
 	carrier->thread_pointer = slot->thread_pointer;
 	carrier->stack = slot->stack;
 	carrier->stack_size = slot->stack_size;
-	/* The last child has not returned from functions whose frames are marked. */
-	if (__asan_unpoison_memory_region)
-		__asan_unpoison_memory_region(slot->stack, slot->stack_size);
+	asan_reuse(slot->stack, slot->stack_size);
 	slot_lend(slot, &carrier->loan);
 	return 0;
 }
@@ -415,10 +410,6 @@ int avfork_reserve(unsigned int children)
 		return -1;
 	if (children > POOL_SLOTS) {
 		errno = EINVAL;
-		return -1;
-	}
-	if (is_guest()) {
-		errno = EDEADLK;
 		return -1;
 	}
 	main_thread_watch(the);

@@ -19,7 +19,7 @@
 
 #include "fds.h"
 #include "prelude.h"
-#include "tsan.h"
+#include "sanitizer.h"
 
 #define EXIT_NO_FD	127	/* as for what cannot be exec'd */
 #define EXEC_STACK_SIZE	(32 * 1024)	/* for a child that does nothing else */

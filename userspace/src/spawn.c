@@ -57,7 +57,7 @@ pid_t spawn(struct child *child)
 		errno = EINVAL;
 		return -1;
 	}
-	if (is_guest()) {
+	if (is_child()) {
 		errno = EDEADLK;
 		return -1;
 	}

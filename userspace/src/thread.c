@@ -10,6 +10,7 @@
 #include <sys/rseq.h>
 #endif
 
+#include "guest.h"
 #include "thread.h"
 
 /* A program with more thread-local storage than that has no threads either. */
@@ -45,6 +46,9 @@ int thread_start(size_t stack_size, void *(*run)(void *), void *arg,
 	pthread_t thread;
 	int error;
 
+	/* The thread would end with this process, and the owner wait for it. */
+	if (is_guest())
+		return EDEADLK;
 	error = pthread_attr_init(&attr);
 	if (error)
 		return error;

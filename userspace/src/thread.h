@@ -14,7 +14,7 @@
  * process's is ever handled there. Its stack has @stack_size bytes, or as many
  * more as the thread-local storage needs that libc puts on it; unless @stack is
  * NULL its lowest usable byte is stored there, if the thread stays for so long. 0
- * or an errno.
+ * or an errno: EAGAIN, ENOMEM, or EDEADLK in a guest.
  */
 int thread_start(size_t stack_size, void *(*run)(void *), void *arg,
 		 char **stack);

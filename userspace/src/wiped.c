@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <sys/mman.h>
 
-#include "tsan.h"
+#include "sanitizer.h"
 #include "wiped.h"
 
 void *wiped_get(void *_Atomic *where, size_t size)
