@@ -38,7 +38,8 @@
  * /dev/avfork may be closed.
  *
  * @start:   its user registers
- * @files:   its descriptor table, a reference; NULL when the child has it
+ * @files:   its descriptor table, a reference; NULL when the child has it, or
+ *           shares its parent's
  * @empty:   a table for a child that is to come, or NULL
  * @nursery: where the birth goes afterwards
  * @child:   what is remembered of the child, or NULL
@@ -97,6 +98,13 @@ static void birth_end(struct avfork_birth *birth)
 	avfork_nursery_put(nursery);
 }
 
+/* The table that was built, for a child that is not made. */
+static void put_table(struct avfork_birth *birth)
+{
+	if (birth->files)
+		static_call(avfork_put_files_struct)(birth->files);
+}
+
 /**
  * avfork_birth_new - prepare a child
  * @nursery: of the open file that it is asked of
@@ -128,14 +136,20 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 
 	/*
 	 * The memory for a child that is to come is charged to the one that
-	 * allocates it, which shall not be one in another cgroup.
+	 * allocates it, which shall not be one in another cgroup. A child that
+	 * has used no table replaces none.
 	 */
-	birth->refill = !(args->flags & AVFORK_INTO_CGROUP);
+	birth->refill = !(args->flags &
+			  (AVFORK_INTO_CGROUP | AVFORK_SHARE_FDS));
 
-	birth->files = avfork_table_build(&grants, false, &birth->empty);
-	if (IS_ERR(birth->files)) {
-		err = PTR_ERR(birth->files);
-		goto put_birth;
+	birth->files = NULL;
+	if (!(args->flags & AVFORK_SHARE_FDS)) {
+		birth->files = avfork_table_build(&grants, false,
+						  &birth->empty);
+		if (IS_ERR(birth->files)) {
+			err = PTR_ERR(birth->files);
+			goto put_birth;
+		}
 	}
 
 	birth->child = NULL;
@@ -152,7 +166,7 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	return birth;
 
 put_files:
-	static_call(avfork_put_files_struct)(birth->files);
+	put_table(birth);
 put_birth:
 	birth_put(nursery, birth);
 	return ERR_PTR(err);
@@ -166,7 +180,7 @@ void avfork_birth_abort(struct avfork_birth *birth)
 {
 	if (birth->child)
 		avfork_child_free(birth->child);
-	static_call(avfork_put_files_struct)(birth->files);
+	put_table(birth);
 	birth_end(birth);
 }
 
@@ -191,7 +205,8 @@ static struct files_struct *exchange_files(struct task_struct *task,
  * A child in a throttled cgroup may first run a minute later. Until then the OOM
  * killer may choose it (see oom.c). And on kernels without no_files it
  * holds a reference to its parent's table, which the parent's next calls would
- * notice, and which would outlive the parent. Both are put right here.
+ * notice, and which would outlive the parent. Both are put right here. A child
+ * with AVFORK_SHARE_FDS is to have that table, and keeps it.
  *
  * Return: whether the task is a child of ours.
  */
@@ -205,6 +220,8 @@ bool avfork_birth_given(struct task_struct *task)
 		return false;
 	/* For AVFORK_SYNC kernel_clone() stores a completion of its own next. */
 	avfork_oom_spare(task);
+	if (!birth->files)
+		return true;
 	/*
 	 * A tracepoint's probe must not sleep, and with PREEMPT_RT task_lock()
 	 * does. In the rare case that somebody there reads the child's /proc
@@ -222,7 +239,10 @@ bool avfork_birth_given(struct task_struct *task)
 	return true;
 }
 
-/* In the child: what avfork_birth_given() could not do. */
+/*
+ * In the child: what avfork_birth_given() could not do. Nothing, in a child that
+ * shares its parent's table.
+ */
 static void take_files(struct avfork_birth *birth)
 {
 	struct files_struct *before;
@@ -307,7 +327,8 @@ void avfork_birth_wait_all(void)
 	 * Every child has put its reference to the module, or this would not
 	 * run, but may not have returned from avfork_birth_complete(), and may
 	 * be preempted there. It has not slept of its own accord since, which
-	 * is what this waits for. So does a task in the end of avfork_grant().
+	 * is what this waits for. So does a task in the end of avfork_grant() or
+	 * of ioctl_spawn().
 	 */
 	synchronize_rcu_tasks();
 }

@@ -23,6 +23,7 @@
  * An open file of the device keeps the module loaded and has a nursery. Children
  * with AVFORK_AUTOKILL are killed when it is released.
  */
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -73,10 +74,10 @@ static bool is_confined(void)
 	       !READ_ONCE(allow_seccomp);
 }
 
-static long ioctl_spawn(struct avfork_nursery *nursery,
-			const void __user *arg, size_t size)
+static long ioctl_spawn(struct file *file, const void __user *arg, size_t size)
 {
 	struct avfork_args args;
+	long ret;
 	int err;
 
 	/* Before the argument is read: a caller can ask without one. */
@@ -92,7 +93,19 @@ static long ioctl_spawn(struct avfork_nursery *nursery,
 	err = copy_struct_from_user(&args, sizeof(args), arg, size);
 	if (err)
 		return err;
-	return avfork_spawn(nursery, &args);
+	if (!(args.flags & AVFORK_SHARE_FDS))
+		return avfork_spawn(file->private_data, &args);
+
+	/*
+	 * The ioctl's reference to the device may be borrowed from the caller's
+	 * table (fdget()), where the child can close the device before the call
+	 * has returned. This reference is the call's own. What becomes of the
+	 * last instructions is told in avfork_grant().
+	 */
+	get_file(file);
+	ret = avfork_spawn(file->private_data, &args);
+	fput(file);
+	return ret;
 }
 
 /*
@@ -143,7 +156,7 @@ static long avfork_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	/* Whatever size @cmd has: that of the caller's struct. */
 	switch (cmd & ~IOCSIZE_MASK) {
 	case AVFORK_IOC_SPAWN & ~IOCSIZE_MASK:
-		return ioctl_spawn(file->private_data, argp, size);
+		return ioctl_spawn(file, argp, size);
 	case AVFORK_IOC_INFO & ~IOCSIZE_MASK:
 		return ioctl_info(argp, size);
 	case AVFORK_IOC_GRANT & ~IOCSIZE_MASK:

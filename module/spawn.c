@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "spawn.h"
 #include "symbols.h"
+#include "table.h"
 #include "trace.h"
 
 static DEFINE_PER_CPU(unsigned long [AVFORK_NR_COUNTS], counts);
@@ -71,6 +72,10 @@ static int check_args(const struct avfork_args *args)
 		return -EINVAL;
 	if (args->flags & AVFORK_AUTOREAP && args->exit_signal)
 		return -EINVAL;
+	/* What the caller has is shared, not granted. */
+	if (args->flags & AVFORK_SHARE_FDS &&
+	    (args->flags & AVFORK_GRANT_FLAGS || args->fds || args->nr_fds))
+		return -EINVAL;
 	if (!args->entry || !args->stack ||
 	    args->stack_size < AVFORK_STACK_MIN ||
 	    !IS_ALIGNED(args->stack | args->stack_size, 16) ||
@@ -104,8 +109,11 @@ static long make_child(struct avfork_nursery *nursery,
 	if (err)
 		return err;
 
-	/* To copy the caller's table would cost what that holds. */
-	avfork_copy_no_files(&clone);
+	/* Shared or none: a copy would cost what the caller's table holds. */
+	if (args->flags & AVFORK_SHARE_FDS)
+		clone.flags |= CLONE_FILES;
+	else
+		avfork_copy_no_files(&clone);
 	if (args->flags & AVFORK_SYNC)
 		clone.flags |= CLONE_VFORK;
 	if (args->flags & AVFORK_AUTOREAP)

@@ -191,8 +191,20 @@ REFUSED(args_longer_unmapped, EFAULT,
 			    sizeof(*args), args, sizeof(*args)));
 
 /* Its fields. */
-REFUSED(flag_unknown, EINVAL, args->flags |= 0x100);
+REFUSED(flag_unknown, EINVAL, args->flags |= 0x200);
 REFUSED(flag_unknown_high, EINVAL, args->flags |= 1UL << 63);
+REFUSED(share_fds_and_stdio, EINVAL, args->flags |= AVFORK_SHARE_FDS,
+	child_grant(&call->child, NULL, 0));
+REFUSED(share_fds_and_inherited, EINVAL, child_grant(&call->child, NULL, 0),
+	args->flags = AVFORK_SHARE_FDS | AVFORK_INHERIT_FDS);
+REFUSED(share_fds_and_grants, EINVAL, args->flags = AVFORK_SHARE_FDS);
+REFUSED(share_fds_and_unread_grants, EINVAL, args->flags = AVFORK_SHARE_FDS,
+	child_grant(&call->child, (void *)hole(), 1));
+REFUSED(share_fds_and_empty_list, EINVAL, args->flags = AVFORK_SHARE_FDS,
+	args->nr_fds = 0);
+/* Alone it is good, and something else is wrong. */
+REFUSED(share_fds_and_pidfd_unmapped, EFAULT, args->flags = AVFORK_SHARE_FDS,
+	child_grant(&call->child, NULL, 0), args->pidfd = (uintptr_t)hole());
 REFUSED(namespace_is_no_namespace, EINVAL, args->namespaces = CLONE_FILES);
 REFUSED(namespace_thread, EINVAL,
 	args->namespaces = CLONE_NEWUTS | CLONE_THREAD | CLONE_SIGHAND);

@@ -2130,13 +2130,13 @@ TEST_F(spawn, info_is_complete)
 
 	memset(&info, 0x5a, sizeof(info));
 	ASSERT_EQ(0, ioctl(self->device, AVFORK_IOC_INFO, &info));
-	EXPECT_EQ(2, info.abi_version);
+	EXPECT_EQ(3, info.abi_version);
 	EXPECT_EQ(0, info.reserved);
 	EXPECT_EQ(0, info.reserved1);
 	/* AUTOREAP depends on the kernel: its own test finds out. */
 	EXPECT_EQ(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP |
 		  AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS |
-		  AVFORK_AUTOKILL | AVFORK_NNP,
+		  AVFORK_AUTOKILL | AVFORK_NNP | AVFORK_SHARE_FDS,
 		  info.flags & ~(__u64)AVFORK_AUTOREAP);
 	/* The kernel's tables begin with 64 and grow to powers of two. */
 	EXPECT_LE(64, info.table_size);

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Reported by AVFORK_IOC_INFO; grows when the interface does. */
-#define AVFORK_ABI_VERSION	2
+#define AVFORK_ABI_VERSION	3
 
 /* Return when the child has left the shared memory, as vfork(2) does. */
 #define AVFORK_SYNC		0x1
@@ -30,7 +30,7 @@
 #define AVFORK_AUTOREAP		0x40
 /* Start with no_new_privs set, see prctl(2). */
 #define AVFORK_NNP		0x80
-/* Share the caller's descriptor table itself, until an exec unshares it. */
+/* Have the caller's descriptor table itself until exec, and so no grants. */
 #define AVFORK_SHARE_FDS	0x100
 
 /* More grants than this, or a number of this or above, are beyond any limit. */
