@@ -131,6 +131,9 @@ SHAPE(inherit_signals, .flags = AVFORK_INHERIT_SIGNALS);
 SHAPE(sync, .flags = AVFORK_SYNC);
 SHAPE(autokill, .flags = AVFORK_AUTOKILL);
 SHAPE(nnp, .flags = AVFORK_NNP);
+SHAPE(share_fds, .flags = AVFORK_SHARE_FDS);
+SHAPE(share_fds_quietly, .flags = AVFORK_SHARE_FDS | AVFORK_AUTOKILL,
+	.without_sigchld = true);
 SHAPE(without_sigchld, .without_sigchld = true);
 SHAPE(pidfd, .pidfd = true);
 SHAPE(cgroup, .flags = AVFORK_INTO_CGROUP);
@@ -252,7 +255,9 @@ static void check(struct __test_metadata *_metadata, struct child *child,
 		ASSERT_EQ(EXITED(STATUS), child_reap(child));
 		ASSERT_EQ(0, child->in_memory);
 		for (fd = 0; fd < NR_SCANNED; fd++)
-			ASSERT_EQ(self->expected[fd],
+			ASSERT_EQ(variant->flags & AVFORK_SHARE_FDS ?
+				  table_has(&self->before, fd) :
+				  self->expected[fd],
 				  table_has(&self->seen, fd)) {
 				TH_LOG("descriptor %d", fd);
 			}

@@ -20,7 +20,8 @@
 
 #define KNOWN_FLAGS	(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
 			 AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
-			 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP)
+			 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
+			 AVFORK_SHARE_FDS)
 #define KNOWN_NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
@@ -227,6 +228,7 @@ enum behaviour {
  * struct slot - a child of a worker
  * @child:     its stack, and the arguments of a good call for it
  * @behaviour: what it does
+ * @shares:    whether it has the worker's table
  * @ends:      whether it ends by itself, for certain
  * @status:    the wait status with which it ends then, or -1 for any
  * @pidfd:     a descriptor of it, or -1
@@ -234,6 +236,7 @@ enum behaviour {
 struct slot {
 	struct child child;
 	enum behaviour behaviour;
+	bool shares;
 	bool ends;
 	int status;
 	int pidfd;
@@ -357,10 +360,18 @@ static void mutate_flags(struct call *call)
 	static const __u64 flags[] = {
 		AVFORK_SYNC, AVFORK_STDIO, AVFORK_INHERIT_FDS,
 		AVFORK_INHERIT_SIGNALS, AVFORK_AUTOKILL, AVFORK_AUTOREAP,
-		AVFORK_NNP,
+		AVFORK_NNP, AVFORK_SHARE_FDS,
 	};
 
 	call->args.flags ^= PICK(&call->rng, flags);
+}
+
+/* Mostly to a good call. */
+static void mutate_sharing(struct call *call)
+{
+	call->args.flags |= AVFORK_SHARE_FDS;
+	call->args.flags &= ~(__u64)(AVFORK_STDIO | AVFORK_INHERIT_FDS);
+	call->args.nr_fds = one_in(&call->rng, 8);
 }
 
 static void mutate_any_flag(struct call *call)
@@ -543,7 +554,8 @@ static void mutate_limits(struct call *call)
 
 static void (*const mutations[])(struct call *call) = {
 	mutate_number, mutate_size, mutate_pointer, mutate_device,
-	mutate_flags, mutate_flags, mutate_any_flag, mutate_namespaces,
+	mutate_flags, mutate_flags, mutate_sharing, mutate_any_flag,
+	mutate_namespaces,
 	mutate_any_namespace, mutate_entry, mutate_arg, mutate_stack,
 	mutate_stack_size, mutate_tls, mutate_release, mutate_pidfd,
 	mutate_grants, mutate_grants, mutate_a_grant, mutate_a_grant,
@@ -614,9 +626,13 @@ static void call_place(struct call *call)
 	if (can_autoreap)
 		args->flags &= ~(__u64)AVFORK_AUTOREAP;
 
+	slot->shares = args->flags & AVFORK_SHARE_FDS;
+
 	nr_grants = args->nr_fds < MAX_GRANTS ? args->nr_fds : MAX_GRANTS;
 	args->fds = place(&call->rng, &grants_view, call->fds_astray,
 			  call->grants, nr_grants * sizeof(call->grants[0]));
+	if (slot->shares && !args->nr_fds && !one_in(&call->rng, 8))
+		args->fds = 0;
 	memset(passed, 0, sizeof(*args) + call->size);
 	memcpy(passed, args, sizeof(*args));
 	if (call->size > sizeof(*args))
@@ -698,6 +714,10 @@ static void expect_spawn(struct call *call)
 		needs(call, !args->exit_signal, EINVAL);
 		needs(call, NO, EOPNOTSUPP);
 	}
+	if (args->flags & AVFORK_SHARE_FDS)
+		needs(call, !(args->flags & (AVFORK_STDIO |
+					     AVFORK_INHERIT_FDS)) &&
+		      !args->fds && !args->nr_fds, EINVAL);
 	if (args->flags & AVFORK_AUTOKILL)
 		needs(call, has_privileges || args->flags & AVFORK_NNP, EPERM);
 	needs(call, args->entry && args->stack, EINVAL);

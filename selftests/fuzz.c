@@ -136,7 +136,7 @@ static long spawn(int device, unsigned int cmd, __u64 args)
 	return ret;
 }
 
-static void child_spawns(__u64 stack)
+static void child_spawns(int device, __u64 stack)
 {
 	struct avfork_args args;
 
@@ -148,21 +148,21 @@ static void child_spawns(__u64 stack)
 		.stack_size = AVFORK_STACK_MIN,
 		.exit_signal = SIGCHLD,
 	};
-	spawn(CHILD_DEVICE, AVFORK_IOC_SPAWN, (uintptr_t)&args);
+	spawn(device, AVFORK_IOC_SPAWN, (uintptr_t)&args);
 }
 
 /* Have another table: of no grant or one, and with flags or without. */
-static void child_grants_itself(void)
+static void child_grants_itself(int device)
 {
 	const long random = sys(SYS_getpid);
-	const struct avfork_fd grant = { CHILD_DEVICE, random % MAX_FDS, 0, 0 };
+	const struct avfork_fd grant = { device, random % MAX_FDS, 0, 0 };
 	const struct avfork_grants grants = {
 		.flags = random & (AVFORK_STDIO | AVFORK_INHERIT_FDS),
 		.fds = (uintptr_t)&grant,
 		.nr_fds = random & 1,
 	};
 
-	sys(SYS_ioctl, CHILD_DEVICE, AVFORK_IOC_GRANT, &grants);
+	sys(SYS_ioctl, device, AVFORK_IOC_GRANT, &grants);
 }
 
 static int behave(void *arg)
@@ -170,6 +170,8 @@ static int behave(void *arg)
 	static const struct timespec moment = { 0, 1000000 };
 	static char *const argv[] = { "avfork-child", NULL };
 	struct slot *slot = arg;
+	int device = slot->shares ? DEVICE : CHILD_DEVICE;
+	int program = slot->shares ? PROGRAM : CHILD_PROGRAM;
 
 	switch (slot->behaviour) {
 	case RETURN:
@@ -181,10 +183,11 @@ static int behave(void *arg)
 		sys(SYS_nanosleep, &moment, NULL);
 		break;
 	case SPAWN:
-		child_spawns((uintptr_t)slot->child.memory + CHILD_TLS);
+		child_spawns(device,
+			     (uintptr_t)slot->child.memory + CHILD_TLS);
 		break;
 	case GRANT:
-		child_grants_itself();
+		child_grants_itself(device);
 		break;
 	case FORK:
 		if (!sys(SYS_fork))
@@ -197,8 +200,7 @@ static int behave(void *arg)
 		sys(SYS_kill, worker.pid, SIGUSR1);
 		break;
 	case EXEC:
-		sys(SYS_execveat, CHILD_PROGRAM, "", argv, argv + 1,
-		    AT_EMPTY_PATH);
+		sys(SYS_execveat, program, "", argv, argv + 1, AT_EMPTY_PATH);
 		break;
 	case STOP:
 		sys(SYS_kill, sys(SYS_getpid), SIGSTOP);

@@ -265,6 +265,7 @@ static int refused(int device)
 			  _IOC_NR(AVFORK_IOC_GRANT), sizeof(longer.grants)),
 		     &longer) == -ENOTTY);
 	REQUIRE(grant(device, AVFORK_SYNC, &good, 1) == -EINVAL);
+	REQUIRE(grant(device, AVFORK_SHARE_FDS, NULL, 0) == -EINVAL);
 	REQUIRE(grant(device, 1ULL << 63, &good, 1) == -EINVAL);
 	REQUIRE(grant(device, 0, NULL, 1) == -EFAULT);
 	REQUIRE(grant(device, 0, twice, 2) == -EINVAL);

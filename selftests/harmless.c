@@ -366,7 +366,8 @@ static int be_parent(int wire)
 		child_runs(ECHO, scene.execs);
 	else
 		child_init(&child, sleep_for_good, NULL);
-	child_grant(&child, grants, ARRAY_SIZE(grants));
+	if (!(scene.flags & AVFORK_SHARE_FDS))
+		child_grant(&child, grants, ARRAY_SIZE(grants));
 	child.args.flags = scene.flags;
 	if (scene.held)
 		child.args.flags |= AVFORK_INTO_CGROUP;
@@ -378,7 +379,9 @@ static int be_parent(int wire)
 	}
 	NEED(child_make(scene.way) > 0);
 	if (scene.echoes) {
-		close(STDIN_FILENO);
+		/* It is the child's, unless both have one table. */
+		if (!(scene.flags & AVFORK_SHARE_FDS))
+			close(STDIN_FILENO);
 		sigwaitinfo(&go, NULL);
 	} else {
 		NEED(write(STDIN_FILENO, &child.pid, sizeof(child.pid)) > 0);
@@ -605,6 +608,8 @@ TEST_F(harmless, out_of_memory)
 
 	EXPECT_EQ(EXITED(ANSWERED),
 		  without_memory(BY_DEVICE, 0, slow ? 20 : 100));
+	EXPECT_EQ(EXITED(ANSWERED),
+		  without_memory(BY_DEVICE, AVFORK_SHARE_FDS, slow ? 5 : 20));
 }
 
 TEST_F(harmless, out_of_memory_while_parent_waits)
@@ -633,6 +638,10 @@ TEST_F(harmless, out_of_memory_before_it_runs)
 	scene.memory = PARENT_MEMORY;
 	EXPECT_EQ(0, before_it_runs(BY_DEVICE, ANSWER, see_memory_used_up));
 	EXPECT_EQ(EXITED(ANSWERED), scene.ended);
+	scene.flags = AVFORK_SHARE_FDS;
+	EXPECT_EQ(0, before_it_runs(BY_DEVICE, ANSWER, see_memory_used_up));
+	EXPECT_EQ(EXITED(ANSWERED), scene.ended);
+	scene.flags = 0;
 	EXPECT_EQ(0, before_it_runs(BY_CLONE_VM, ANSWER, see_memory_used_up));
 	EXPECT_EQ(SIGKILL, scene.ended);
 }
@@ -684,7 +693,10 @@ TEST_F(harmless, oom_score)
 	}
 }
 
-/* Its parent's descriptors: it has none that it was not granted, ever. */
+/*
+ * Its parent's descriptors: it has none that it was not granted, ever, unless all
+ * of them are asked for.
+ */
 
 static int see_end_of_pipe(void)
 {
@@ -739,6 +751,9 @@ TEST_F(harmless, descriptors_before_it_runs)
 	EXPECT_EQ(granted, before_it_runs(BY_DEVICE, ANSWER, list_descriptors));
 	EXPECT_NE(granted,
 		  before_it_runs(BY_CLONE_FILES, ANSWER, list_descriptors));
+	scene.flags = AVFORK_SHARE_FDS;
+	EXPECT_NE(granted,
+		  before_it_runs(BY_DEVICE, ANSWER, list_descriptors));
 }
 
 /* Whether the parent's lock is gone when it has acted and the child has died. */

@@ -1234,12 +1234,14 @@ static void programs_remove(FIXTURE_DATA(setuid) *self)
  * @prepare: of the user
  * @run:     the child
  * @flags:   for clone(2), or 0 to have it made by the device
+ * @shares:  whether the device is to have it share the user's table
  */
 struct privileging {
 	FIXTURE_DATA(setuid) *setuid;
 	int (*prepare)(void);
 	int (*run)(void *arg);
 	int flags;
+	bool shares;
 };
 
 static int child_execs_setuid(void *path)
@@ -1265,6 +1267,8 @@ static int seek_privileges(void *arg)
 	if (become_nobody() || (how->prepare && how->prepare()))
 		return NOT_ENTERED;
 	child_init(&child, how->run, how->setuid->setuid);
+	if (how->shares)
+		child.args.flags = AVFORK_SHARE_FDS;
 	if (how->flags)
 		child_clone(&child, how->flags);
 	else
@@ -1316,6 +1320,9 @@ TEST_F(setuid, program_of_a_child)
 {
 	struct privileging how = { .setuid = self, .run = child_execs_setuid };
 
+	EXPECT_EQ(EXITED(PRIVILEGED), in_copy(seek_privileges, &how));
+	/* A table that it has shared with the user is its own by then. */
+	how.shares = true;
 	EXPECT_EQ(EXITED(PRIVILEGED), in_copy(seek_privileges, &how));
 	/* That is because the child's root and working folder are its own. */
 	how.flags = CLONE_FS;
