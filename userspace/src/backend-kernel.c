@@ -28,7 +28,7 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 		.tls = carrier->thread_pointer,
 		.release = (uintptr_t)carrier->loan.word,
 		.pidfd = (uintptr_t)opts->pidfd,
-		.fds = (uintptr_t)opts->fds,
+		.fds = opts->nr_fds ? (uintptr_t)opts->fds : 0,
 		.nr_fds = (uint32_t)opts->nr_fds,
 		.exit_signal = opts->flags & (AVFORK_HIDDEN | AVFORK_AUTOREAP) ?
 			       0 : SIGCHLD,
