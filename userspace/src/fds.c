@@ -1,8 +1,64 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
 #include "fds.h"
-int close_from(int first)
+
+static void close_bare(int fd)
 {
-	return (int)syscall(SYS_close_range, first, ~0U, 0);
+	syscall(SYS_close, fd);
+}
+
+/*
+ * As /proc lists them: by number, and its place in the list is one, so that what
+ * is closed on the way makes it miss none. Whether it could be read.
+ */
+static bool close_listed(int first)
+{
+	_Alignas(struct dirent) char entries[1024];
+	int list = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/fd",
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long size, at;
+
+	if (list < 0)
+		return false;
+	while ((size = syscall(SYS_getdents64, list, entries,
+			       sizeof(entries))) > 0) {
+		const struct dirent *entry;	/* on 64 bits the kernel's */
+
+		for (at = 0; at < size; at += entry->d_reclen) {
+			entry = (const void *)(entries + at);
+			/* "." and ".." are none. */
+			if (*entry->d_name >= '0' && *entry->d_name <= '9' &&
+			    atoi(entry->d_name) >= first &&
+			    atoi(entry->d_name) != list)
+				close_bare(atoi(entry->d_name));
+		}
+	}
+	close_bare(list);
+	return !size;
+}
+
+/* All that may be: no number is above the hard limit, unless root lowered it. */
+static void close_each(int first)
+{
+	struct rlimit limit = { .rlim_max = 1024 };
+	rlim_t fd;
+
+	syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
+	for (fd = (rlim_t)first; fd < limit.rlim_max; fd++)
+		close_bare((int)fd);
+}
+
+void close_from(int first)
+{
+	/* Since Linux 5.9, where no filter is older than that. */
+	if (syscall(SYS_close_range, first, ~0U, 0) && !close_listed(first))
+		close_each(first);
 }
