@@ -41,14 +41,19 @@ static bool is_named_device(int fd)
 	       file.st_dev == named.st_dev && file.st_ino == named.st_ino;
 }
 
-/* In a fork()ed copy: it has children of its own to live as long as. */
-static void forget_own(void)
+void device_close(struct device *device)
 {
-	uint64_t word = atomic_exchange(&device_own.word, 0);
+	uint64_t word = atomic_exchange(&device->word, 0);
 	struct avfork_info info;
 
 	if (word && device_ask(device_fd(word), &info))
 		close(device_fd(word));
+}
+
+/* In a fork()ed copy: it has children of its own to live as long as. */
+static void forget_own(void)
+{
+	device_close(&device_own);
 }
 
 static pthread_once_t forget_in_copies_once = PTHREAD_ONCE_INIT;
@@ -98,7 +103,11 @@ uint64_t device_open(struct device *device, uint64_t stale)
 		word = device_word(fd, stale);
 		/* Another thread may have been faster: its word is the one. */
 		if (!atomic_compare_exchange_strong(&device->word, &stale,
-						    word)) {
+						    word) &&
+		    /* Or has closed it. */
+		    (stale ||
+		     !atomic_compare_exchange_strong(&device->word, &stale,
+						     word))) {
 			close(fd);
 			word = stale;
 		}

@@ -35,6 +35,9 @@ uint64_t device_get(struct device *device);
 /* The same in place of @stale, a word whose descriptor is not the device. */
 uint64_t device_open(struct device *device, uint64_t stale);
 
+/* Give @device's descriptor back, until it is asked for the next time. */
+void device_close(struct device *device);
+
 static inline int device_fd(uint64_t word)
 {
 	return (int)(word >> 32) - 1;
