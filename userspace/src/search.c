@@ -3,9 +3,16 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "search.h"
+
+/* The system call: the functions of that name may be another library's. */
+static void exec_bare(const char *path, char *const argv[], char *const envp[])
+{
+	syscall(SYS_execve, path, argv, envp);
+}
 
 void search_exec(const char *file, const char *path, char *const argv[],
 		 char *const envp[])
@@ -15,7 +22,7 @@ void search_exec(const char *file, const char *path, char *const argv[],
 	bool denied = false;
 
 	if (!*file || strchr(file, '/')) {
-		execve(file, argv, envp);
+		exec_bare(file, argv, envp);
 		return;
 	}
 	errno = ENAMETOOLONG;
@@ -32,7 +39,7 @@ void search_exec(const char *file, const char *path, char *const argv[],
 			if (length)
 				*end++ = '/';
 			memcpy(end, file, file_size);
-			execve(name, argv, envp);
+			exec_bare(name, argv, envp);
 			switch (errno) {
 			case EACCES:
 				denied = true;
