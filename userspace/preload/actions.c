@@ -1,189 +1,165 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/*
- * posix_spawn_file_actions_*(): kept in the caller's object, in our own form.
- */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../src/fds.h"
 #include "actions.h"
+#include "real.h"
 
-static_assert(sizeof(struct actions) <= sizeof(posix_spawn_file_actions_t),
-	      "the caller's object is too small");
+_Static_assert(sizeof(posix_spawn_file_actions_t) == 80 &&
+	       offsetof(posix_spawn_file_actions_t, __pad) == 16,
+	       "libc's object is not what it was");
+_Static_assert(sizeof(struct actions) <= 16 * sizeof(int) &&
+	       16 % _Alignof(struct actions) == 0, "no room for our list");
 
-struct actions *actions_ours(const posix_spawn_file_actions_t *object)
+static struct actions *beside(const posix_spawn_file_actions_t *object)
 {
-	struct actions *actions = (struct actions *)object;
-
-	return actions->magic == ACTIONS_MAGIC ? actions : NULL;
+	return (struct actions *)object->__pad;
 }
 
-/* Too large is refused when the action is added, as libc does it. */
-static bool valid_fd(int fd)
+/* libc has no other way than to count one more for each. */
+const struct actions *actions_of(const posix_spawn_file_actions_t *object)
 {
-	long max = sysconf(_SC_OPEN_MAX);
+	static const struct actions none;
 
-	return fd >= 0 && (max < 0 || fd < max);
+	if (!object)
+		return &none;
+	return beside(object)->used == object->__used ? beside(object) : NULL;
 }
 
-/* 0, or ENOMEM. */
-static int add(struct actions *actions, struct action action)
+static bool make_room(struct actions *actions)
 {
-	if (actions->used == actions->allocated) {
-		size_t room = actions->allocated ? 2 * actions->allocated : 8;
-		struct action *list;
+	int room = actions->allocated ? 2 * actions->allocated : 8;
+	struct action *list;
 
-		list = reallocarray(actions->list, room, sizeof(*list));
-		if (!list)
-			return ENOMEM;
-		actions->list = list;
-		actions->allocated = room;
+	if (actions->used < actions->allocated)
+		return true;
+	list = reallocarray(actions->list, room, sizeof(*list));
+	if (!list)
+		return false;
+	actions->list = list;
+	actions->allocated = room;
+	return true;
+}
+
+/*
+ * Note @action, which libc has added unless there was an @error, with a copy of its
+ * path. Where that is not possible, the counts differ from then on.
+ */
+static int note(posix_spawn_file_actions_t *object, int error,
+		struct action action)
+{
+	struct actions *actions = beside(object);
+
+	if (error || actions->used != object->__used - 1 ||
+	    !make_room(actions))
+		return error;
+	if (action.path) {
+		action.path = strdup(action.path);
+		if (!action.path)
+			return 0;
 	}
 	actions->list[actions->used++] = action;
 	return 0;
 }
 
-static int add_fd(struct actions *actions, enum action_kind kind, int fd)
-{
-	if (!valid_fd(fd))
-		return EBADF;
-	return add(actions, (struct action){ .kind = kind, .fd = fd });
-}
-
-/* With a copy of @action's path. */
-static int add_path(struct actions *actions, struct action action)
-{
-	int error;
-
-	action.path = strdup(action.path);
-	if (!action.path)
-		return ENOMEM;
-	error = add(actions, action);
-	if (error)
-		free(action.path);
-	return error;
-}
-
 int posix_spawn_file_actions_init(posix_spawn_file_actions_t *object)
 {
-	memset(object, 0, sizeof(*object));
-	((struct actions *)object)->magic = ACTIONS_MAGIC;
-	return 0;
+	int error = REAL(posix_spawn_file_actions_init)(object);
+
+	if (!error)
+		*beside(object) = (struct actions){ 0 };
+	return error;
 }
 
 int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *object)
 {
-	struct actions *actions = actions_ours(object);
-	size_t i;
+	struct actions *actions = beside(object);
+	int i;
 
-	if (!actions)
-		return REAL(posix_spawn_file_actions_destroy)(object);
 	for (i = 0; i < actions->used; i++)
 		free(actions->list[i].path);
 	free(actions->list);
-	memset(object, 0, sizeof(*object));
-	return 0;
+	*actions = (struct actions){ 0 };
+	return REAL(posix_spawn_file_actions_destroy)(object);
 }
 
 int posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *object,
 				      int fd)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_addclose)(object, fd);
-	return add_fd(actions, ACTION_CLOSE, fd);
+	return note(object,
+		    REAL(posix_spawn_file_actions_addclose)(object, fd),
+		    (struct action){ .kind = ACTION_CLOSE, .fd = fd });
 }
 
 int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *object,
 				     int fd, const char *path, int oflag,
 				     mode_t mode)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_addopen)(object, fd, path,
-							      oflag, mode);
-	if (!valid_fd(fd))
-		return EBADF;
-	return add_path(actions, (struct action){
-		.kind = ACTION_OPEN,
-		.fd = fd,
-		.path = (char *)path,
-		.oflag = oflag,
-		.mode = mode,
-	});
+	return note(object,
+		    REAL(posix_spawn_file_actions_addopen)(object, fd, path,
+							   oflag, mode),
+		    (struct action){
+			    .kind = ACTION_OPEN,
+			    .fd = fd,
+			    .path = (char *)path,
+			    .oflag = oflag,
+			    .mode = mode,
+		    });
 }
 
 int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *object,
 				     int fd, int newfd)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_adddup2)(object, fd,
-							      newfd);
-	if (!valid_fd(fd) || !valid_fd(newfd))
-		return EBADF;
-	return add(actions, (struct action){
-		.kind = ACTION_DUP2,
-		.fd = fd,
-		.newfd = newfd,
-	});
+	return note(object,
+		    REAL(posix_spawn_file_actions_adddup2)(object, fd, newfd),
+		    (struct action){
+			    .kind = ACTION_DUP2,
+			    .fd = fd,
+			    .newfd = newfd,
+		    });
 }
 
 int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *object,
 					 const char *path)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_addchdir_np)(object, path);
-	return add_path(actions, (struct action){
-		.kind = ACTION_CHDIR,
-		.path = (char *)path,
-	});
+	return note(object,
+		    REAL(posix_spawn_file_actions_addchdir_np)(object, path),
+		    (struct action){
+			    .kind = ACTION_CHDIR,
+			    .path = (char *)path,
+		    });
 }
 
 int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *object,
 					  int fd)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_addfchdir_np)(object, fd);
-	/* Here libc looks at no number before the child does. */
-	return add(actions, (struct action){
-		.kind = ACTION_FCHDIR,
-		.fd = fd,
-	});
+	return note(object,
+		    REAL(posix_spawn_file_actions_addfchdir_np)(object, fd),
+		    (struct action){ .kind = ACTION_FCHDIR, .fd = fd });
 }
 
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *object,
 					     int fd)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_addclosefrom_np)(object,
-								      fd);
-	return add_fd(actions, ACTION_CLOSEFROM, fd);
+	return note(object,
+		    REAL(posix_spawn_file_actions_addclosefrom_np)(object, fd),
+		    (struct action){ .kind = ACTION_CLOSEFROM, .fd = fd });
 }
 
 int posix_spawn_file_actions_addtcsetpgrp_np(posix_spawn_file_actions_t *object,
 					     int fd)
 {
-	struct actions *actions = actions_ours(object);
-
-	if (!actions)
-		return REAL(posix_spawn_file_actions_addtcsetpgrp_np)(object,
-								      fd);
-	return add_fd(actions, ACTION_TCSETPGRP, fd);
+	return note(object,
+		    REAL(posix_spawn_file_actions_addtcsetpgrp_np)(object, fd),
+		    (struct action){ .kind = ACTION_TCSETPGRP, .fd = fd });
 }
 
 /* The names of POSIX.1-2024, which a newer libc's header has. */
@@ -200,7 +176,10 @@ int posix_spawn_file_actions_addfchdir(posix_spawn_file_actions_t *object,
 	return posix_spawn_file_actions_addfchdir_np(object, fd);
 }
 
-/* The descriptor that @path leads through: /proc/self/fd/5/file; or -1. */
+/*
+ * The descriptor that @path leads through, as in /proc/self/fd/5/file, or -1. There
+ * are other ways to write it; see actions_perform().
+ */
 static int fd_in_path(const char *path)
 {
 	static const char *const folders[] = { "/proc/self/fd/", "/dev/fd/" };
@@ -216,56 +195,71 @@ static int fd_in_path(const char *path)
 	return -1;
 }
 
-static size_t add_grant(struct avfork_fd *grants, size_t nr, int fd)
+/* Whether there was room. */
+static bool add_grant(struct avfork_fd *grants, int *nr, int max, int fd)
 {
 	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFD);
-	size_t i;
+	int i;
 
 	if (flags < 0 || !(flags & FD_CLOEXEC))
-		return nr;
-	for (i = 0; i < nr; i++)
+		return true;
+	for (i = 0; i < *nr; i++)
 		if (grants[i].child_fd == fd)
-			return nr;
-	grants[nr] = (struct avfork_fd){
+			return true;
+	if (*nr == max)
+		return false;
+	grants[(*nr)++] = (struct avfork_fd){
 		.parent_fd = fd,
 		.child_fd = fd,
 		.flags = FD_CLOEXEC,
 	};
-	return nr + 1;
+	return true;
 }
 
-size_t actions_grants(const struct actions *actions, const char *file,
-		      struct avfork_fd *grants)
+static int fd_needed(const struct action *action)
 {
-	size_t i, nr = add_grant(grants, 0, fd_in_path(file));
-
-	for (i = 0; i < actions->used; i++) {
-		const struct action *action = &actions->list[i];
-
-		switch (action->kind) {
-		case ACTION_DUP2:
-		case ACTION_FCHDIR:
-		case ACTION_TCSETPGRP:
-			nr = add_grant(grants, nr, action->fd);
-			break;
-		case ACTION_OPEN:
-		case ACTION_CHDIR:
-			nr = add_grant(grants, nr, fd_in_path(action->path));
-			break;
-		case ACTION_CLOSE:
-		case ACTION_CLOSEFROM:
-			break;
-		}
+	switch (action->kind) {
+	case ACTION_DUP2:
+	case ACTION_FCHDIR:
+	case ACTION_TCSETPGRP:
+		return action->fd;
+	case ACTION_OPEN:
+	case ACTION_CHDIR:
+		return fd_in_path(action->path);
+	case ACTION_CLOSE:
+	case ACTION_CLOSEFROM:
+		return -1;
 	}
+	__builtin_unreachable();
+}
+
+int actions_grants(const struct actions *actions, const char *file,
+		   struct avfork_fd *grants, int max)
+{
+	int i, nr = 0;
+
+	if (!add_grant(grants, &nr, max, fd_in_path(file)))
+		return -1;
+	for (i = 0; i < actions->used; i++)
+		if (!add_grant(grants, &nr, max,
+			       fd_needed(&actions->list[i])))
+			return -1;
 	return nr;
 }
+
+/*
+ * The child's part. It makes bare system calls, as libc's child does: in the memory
+ * of the parent, another library's close() would strike a descriptor of the parent
+ * off its list.
+ */
 
 /* It need not be open, but be a number that could be. */
 static int perform_close(int fd)
 {
 	struct rlimit limit;
 
-	if (!close(fd) || getrlimit(RLIMIT_NOFILE, &limit))
+	if (!syscall(SYS_close, fd) ||
+	    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit))
 		return 0;
 	errno = EBADF;
 	return (rlim_t)fd < limit.rlim_cur ? 0 : -1;
@@ -276,24 +270,34 @@ static int perform_open(const struct action *action)
 {
 	int fd;
 
-	close(action->fd);
-	fd = open(action->path, action->oflag, action->mode);
+	syscall(SYS_close, action->fd);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, action->path, action->oflag,
+			  action->mode);
 	if (fd < 0 || fd == action->fd)
 		return fd;
-	if (dup2(fd, action->fd) < 0)
+	if (syscall(SYS_dup3, fd, action->fd, 0) < 0)
 		return -1;
-	return close(fd);
+	return (int)syscall(SYS_close, fd);
 }
 
 /* Onto itself: the descriptor shall outlive the exec, says POSIX.1-2024. */
 static int perform_dup2(int fd, int newfd)
 {
-	int flags;
+	long flags;
 
 	if (fd != newfd)
-		return dup2(fd, newfd);
-	flags = fcntl(fd, F_GETFD);
-	return flags < 0 ? -1 : fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+		return (int)syscall(SYS_dup3, fd, newfd, 0);
+	flags = syscall(SYS_fcntl, fd, F_GETFD);
+	if (flags < 0)
+		return -1;
+	return (int)syscall(SYS_fcntl, fd, F_SETFD, flags & ~FD_CLOEXEC);
+}
+
+static int perform_tcsetpgrp(int fd)
+{
+	pid_t group = (pid_t)syscall(SYS_getpgid, 0);
+
+	return (int)syscall(SYS_ioctl, fd, TIOCSPGRP, &group);
 }
 
 static int perform(const struct action *action)
@@ -306,71 +310,53 @@ static int perform(const struct action *action)
 	case ACTION_DUP2:
 		return perform_dup2(action->fd, action->newfd);
 	case ACTION_CHDIR:
-		return chdir(action->path);
+		return (int)syscall(SYS_chdir, action->path);
 	case ACTION_FCHDIR:
-		return fchdir(action->fd);
+		return (int)syscall(SYS_fchdir, action->fd);
 	case ACTION_CLOSEFROM:
-		return close_range(action->fd, ~0U, 0);
+		close_from(action->fd);
+		return 0;
 	case ACTION_TCSETPGRP:
-		return tcsetpgrp(action->fd, getpgrp());
+		return perform_tcsetpgrp(action->fd);
 	}
 	__builtin_unreachable();
 }
 
-int actions_perform(const struct actions *actions)
+/*
+ * A file that was to be new is not so the next time, and whoever has opened the
+ * other end of a FIFO may be gone.
+ */
+static bool can_repeat(const struct action *action)
 {
-	size_t i;
+	struct stat file;
 
-	for (i = 0; i < actions->used; i++)
-		if (perform(&actions->list[i]) < 0)
-			return -1;
-	return 0;
+	return action->kind != ACTION_OPEN ||
+	       (!(action->oflag & O_EXCL) &&
+		!syscall(SYS_fstat, action->fd, &file) &&
+		!S_ISFIFO(file.st_mode));
 }
 
-static int add_to_libc(const struct action *action,
-		       posix_spawn_file_actions_t *object)
+/* In /proc/self/fd nothing can be created either, which has an errno of its own. */
+static bool led_to_nothing(const struct action *action, int error)
 {
-	switch (action->kind) {
-	case ACTION_CLOSE:
-		return REAL(posix_spawn_file_actions_addclose)(object,
-							       action->fd);
-	case ACTION_OPEN:
-		return REAL(posix_spawn_file_actions_addopen)(object,
-				action->fd, action->path, action->oflag,
-				action->mode);
-	case ACTION_DUP2:
-		return REAL(posix_spawn_file_actions_adddup2)(object,
-				action->fd, action->newfd);
-	case ACTION_CHDIR:
-		return REAL(posix_spawn_file_actions_addchdir_np)(object,
-				action->path);
-	case ACTION_FCHDIR:
-		return REAL(posix_spawn_file_actions_addfchdir_np)(object,
-				action->fd);
-	case ACTION_CLOSEFROM:
-		return REAL(posix_spawn_file_actions_addclosefrom_np)(object,
-				action->fd);
-	case ACTION_TCSETPGRP:
-		return REAL(posix_spawn_file_actions_addtcsetpgrp_np)(object,
-				action->fd);
-	}
-	__builtin_unreachable();
+	return (action->kind == ACTION_OPEN || action->kind == ACTION_CHDIR) &&
+	       (error == ENOENT ||
+		(error == EACCES && action->oflag & O_CREAT));
 }
 
-int actions_for_libc(const struct actions *actions,
-		     posix_spawn_file_actions_t *object)
+int actions_perform(const struct actions *actions, bool *again)
 {
-	int error = REAL(posix_spawn_file_actions_init)(object);
-	size_t i;
+	int i;
 
-	if (error)
-		return error;
+	*again = true;
 	for (i = 0; i < actions->used; i++) {
-		error = add_to_libc(&actions->list[i], object);
-		if (error) {
-			REAL(posix_spawn_file_actions_destroy)(object);
-			return error;
+		const struct action *action = &actions->list[i];
+
+		if (perform(action) < 0) {
+			*again = *again && led_to_nothing(action, errno);
+			return -1;
 		}
+		*again = *again && can_repeat(action);
 	}
 	return 0;
 }

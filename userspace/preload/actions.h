@@ -2,20 +2,19 @@
 /*
  * File actions: what posix_spawn(3) does with the child's descriptors and its
  * working directory, in the order in which the program has asked for it.
+ *
+ * The program's object is libc's, complete, and may be passed to libc at any time.
+ * What libc has noted in it only libc can read. So there is a list of our own
+ * beside, in the object's padding.
  */
 #ifndef ACTIONS_H
 #define ACTIONS_H
 
-#include <dlfcn.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include <avfork.h>
-
-/* The function that we are in the way of. */
-#define REAL(function) \
-	((__typeof__(function) *)dlsym(RTLD_NEXT, #function))
 
 enum action_kind {
 	ACTION_CLOSE,
@@ -46,42 +45,37 @@ struct action {
 };
 
 /**
- * struct actions - what we make of a posix_spawn_file_actions_t
- * @libc:      the members that libc uses, zero: to it, nothing is to be done
- * @magic:     ACTIONS_MAGIC: our posix_spawn_file_actions_init() was called
+ * struct actions - ours of an object; all zero is none, as it is to libc
  * @list:      the actions
  * @used:      their number
  * @allocated: for how many @list has room
  */
 struct actions {
-	uint64_t libc[2];
-	uint64_t magic;
 	struct action *list;
-	size_t used;
-	size_t allocated;
+	int used;
+	int allocated;
 };
 
-#define ACTIONS_MAGIC 0x6b726f6676610001
+/*
+ * Our list of @object, which may be NULL. NULL where it lacks one of libc's: for
+ * want of memory, or as libc's own function has added that, which callers reach
+ * that look it up there (dlmopen(3), RTLD_DEEPBIND).
+ */
+const struct actions *actions_of(const posix_spawn_file_actions_t *object);
 
 /*
- * @object as ours, or NULL: it was initialised by libc's own function, which
- * callers reach that look it up there (dlmopen(3), RTLD_DEEPBIND).
+ * Of the caller's descriptors those that are close-on-exec and that @actions or
+ * the program @file need all the same. How many, or -1 for more than @max.
  */
-struct actions *actions_ours(const posix_spawn_file_actions_t *object);
+int actions_grants(const struct actions *actions, const char *file,
+		   struct avfork_fd *grants, int max);
 
 /*
- * Of the caller's descriptors those that are close-on-exec and that @actions
- * or the program @file need all the same. Writes at most @actions->used + 1
- * @grants, and returns how many.
+ * In the child: do them all. -1 with errno where one fails. @again says if all that
+ * was done can be done a second time, by another child, and in that case whether
+ * what failed may succeed there: a path led to nothing, but could have led through
+ * one of the descriptors that this child has not.
  */
-size_t actions_grants(const struct actions *actions, const char *file,
-		      struct avfork_fd *grants);
-
-/* In the child: do them all. -1 with errno where one fails. */
-int actions_perform(const struct actions *actions);
-
-/* Initialise @object for libc and repeat all @actions there. 0 or an errno. */
-int actions_for_libc(const struct actions *actions,
-		     posix_spawn_file_actions_t *object);
+int actions_perform(const struct actions *actions, bool *again);
 
 #endif

@@ -6,48 +6,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wchar.h>
 
+#include "../src/exec.h"
 #include "../src/interrupts.h"
-#include "../src/wiped.h"
+#include "../src/streams.h"
 #include "actions.h"
+#include "active.h"
+#include "real.h"
 
-#define SHELL "/bin/sh"
+#define EXIT_NO_SHELL 127
 
-/**
- * struct stream - one that popen() has opened
- * @next: in the list of all
- * @file: what the program has
- * @fd:   its descriptor
- * @ino:  tells whether @fd still is that pipe: a program may have closed it in
- *        another way than by pclose()
- * @pid:  the command
- */
-struct stream {
-	struct stream *next;
-	FILE *file;
-	int fd;
-	ino_t ino;
-	pid_t pid;
-};
-
-/**
- * struct streams - those of this process; a copy has none to wait for
- * @lock:  protects the list
- * @first: the first
- */
-struct streams {
-	pthread_mutex_t lock;
-	struct stream *first;
-};
-
-static void *_Atomic the_streams;
+/* A command may begin with a dash. */
+#define SHELL_ARGV(command) { "sh", "-c", "--", (char *)(command), NULL }
 
 static ino_t inode_of(int fd)
 {
@@ -57,13 +33,12 @@ static ino_t inode_of(int fd)
 }
 
 /* POSIX: the child has none of the streams that were opened before. */
-static int close_streams(const struct streams *streams,
-			 posix_spawn_file_actions_t *actions, int but)
+static int close_streams(posix_spawn_file_actions_t *actions, int but)
 {
-	const struct stream *stream;
+	const struct stream *stream = streams_first();
 	int error = 0;
 
-	for (stream = streams->first; stream && !error; stream = stream->next) {
+	for (; stream && !error; stream = stream->next) {
 		if (stream->fd != but && inode_of(stream->fd) == stream->ino)
 			error = posix_spawn_file_actions_addclose(actions,
 								  stream->fd);
@@ -72,66 +47,55 @@ static int close_streams(const struct streams *streams,
 }
 
 /* Start @command with @end as its descriptor @fd. 0 or an errno. */
-static int command_start(struct streams *streams, struct stream *stream,
-			 const char *command, int end, int fd)
+static int command_start(struct stream *stream, const char *command, int end,
+			 int fd)
 {
-	char *const argv[] = { "sh", "-c", (char *)command, NULL };
+	char *const argv[] = SHELL_ARGV(command);
 	posix_spawn_file_actions_t actions;
 	int error;
 
 	error = posix_spawn_file_actions_init(&actions);
 	if (error)
 		return error;
-	/* Held until this one is in the list: it may be inherited before. */
-	pthread_mutex_lock(&streams->lock);
 	error = posix_spawn_file_actions_adddup2(&actions, end, fd);
 	if (!error)
-		error = close_streams(streams, &actions, fd);
+		error = close_streams(&actions, fd);
 	if (!error)
 		error = posix_spawn(&stream->pid, SHELL, &actions, NULL, argv,
 				    environ);
-	if (!error) {
-		stream->next = streams->first;
-		streams->first = stream;
-	}
-	pthread_mutex_unlock(&streams->lock);
 	posix_spawn_file_actions_destroy(&actions);
 	return error;
 }
 
-FILE *popen(const char *command, const char *type)
+/* The list of streams is held: this one may be inherited before it is there. */
+static FILE *stream_open(const char *command, bool reads, bool cloexec)
 {
-	struct streams *streams = wiped_get(&the_streams, sizeof(*streams));
-	const bool reads = strchr(type, 'r'), writes = strchr(type, 'w');
-	struct stream *stream;
+	struct stream *stream = malloc(sizeof(*stream));
 	int ends[2], error;
 
-	if (reads == writes || type[strspn(type, "rwe")]) {
-		errno = EINVAL;
+	if (!stream)
 		return NULL;
-	}
-	stream = malloc(sizeof(*stream));
-	if (!stream || !streams)
-		goto free_stream;
 	/* ends[reads] is the child's. */
 	if (pipe2(ends, O_CLOEXEC))
 		goto free_stream;
-	stream->fd = ends[writes];
+	stream->fd = ends[!reads];
 	stream->ino = inode_of(stream->fd);
 	stream->file = fdopen(stream->fd, reads ? "r" : "w");
 	if (!stream->file)
 		goto close_ends;
-	error = command_start(streams, stream, command, ends[reads],
+	fwide(stream->file, -1);
+	error = command_start(stream, command, ends[reads],
 			      reads ? STDOUT_FILENO : STDIN_FILENO);
 	close(ends[reads]);
 	if (error) {
-		fclose(stream->file);
+		REAL(fclose)(stream->file);
 		free(stream);
 		errno = error;
 		return NULL;
 	}
-	if (!strchr(type, 'e'))
+	if (!cloexec)
 		fcntl(stream->fd, F_SETFD, 0);
+	streams_add(stream);
 	return stream->file;
 
 close_ends:
@@ -142,34 +106,49 @@ free_stream:
 	return NULL;
 }
 
+FILE *popen(const char *command, const char *type)
+{
+	const bool reads = strchr(type, 'r'), writes = strchr(type, 'w');
+	int cancel, saved = errno;
+	FILE *file;
+
+	if (reads == writes || type[strspn(type, "rwe")]) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!is_active() || !streams_lock()) {
+		errno = saved;
+		return REAL(popen)(command, type);
+	}
+	/* As libc's, no cancellation point. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	file = stream_open(command, reads, strchr(type, 'e'));
+	streams_unlock();
+	pthread_setcancelstate(cancel, NULL);
+	if (file)
+		errno = saved;
+	return file;
+}
+
+/* glibc's fclose() of such a stream is its pclose(), and the reverse. */
+static int end_or(FILE *file, int (*other)(FILE *file))
+{
+	struct stream *stream = streams_take(file);
+
+	/* Another's, or opened by libc itself. */
+	if (!stream)
+		return other(file);
+	return stream_end(stream, REAL(fclose), waitpid);
+}
+
 int pclose(FILE *file)
 {
-	struct streams *streams = wiped_get(&the_streams, sizeof(*streams));
-	struct stream **link, *stream = NULL;
-	int cancel, status;
-	pid_t pid;
+	return end_or(file, REAL(pclose));
+}
 
-	if (streams) {
-		pthread_mutex_lock(&streams->lock);
-		for (link = &streams->first; *link && (*link)->file != file;)
-			link = &(*link)->next;
-		stream = *link;
-		if (stream)
-			*link = stream->next;
-		pthread_mutex_unlock(&streams->lock);
-	}
-	/* Opened by libc itself, or in the program of which we are a copy. */
-	if (!stream)
-		return REAL(pclose)(file);
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	fclose(file);
-	do
-		pid = waitpid(stream->pid, &status, 0);
-	while (pid < 0 && errno == EINTR);
-	pthread_setcancelstate(cancel, NULL);
-	free(stream);
-	return pid < 0 ? -1 : status;
+int fclose(FILE *file)
+{
+	return end_or(file, REAL(fclose));
 }
 
 /**
@@ -202,16 +181,16 @@ static void cancelled(void *arg)
 
 static int run_shell(struct call *call, const char *command)
 {
-	char *const argv[] = { "sh", "-c", (char *)command, NULL };
+	char *const argv[] = SHELL_ARGV(command);
 	posix_spawnattr_t attr;
 	sigset_t set;
 	int error;
 
-	/* What the caller ignores for itself the command does not ignore. */
+	/* What the caller ignores for itself the command ignores, too. */
 	sigemptyset(&set);
-	if (call->interrupts->intr.sa_handler != SIG_IGN)
+	if (call->interrupts->changed & SIGNAL_BIT(SIGINT))
 		sigaddset(&set, SIGINT);
-	if (call->interrupts->quit.sa_handler != SIG_IGN)
+	if (call->interrupts->changed & SIGNAL_BIT(SIGQUIT))
 		sigaddset(&set, SIGQUIT);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &call->mask);
@@ -235,24 +214,31 @@ static int wait_for_command(struct call *call)
 	return status;
 }
 
+/* What POSIX wants where @error is why there is no command. */
+static int status_without(int error)
+{
+	return error == EAGAIN || error == ENOMEM ? -1 : EXIT_NO_SHELL << 8;
+}
+
 int system(const char *command)
 {
 	struct call call;
-	int error, status;
+	int error, status, saved = errno;
 	sigset_t set;
 
 	if (!command)
 		return !system("exit 0");
-	call.interrupts = interrupts_ignore();
+	call.interrupts = is_active() ? interrupts_ignore() : NULL;
+	errno = saved;
 	if (!call.interrupts)
-		return -1;
+		return REAL(system)(command);
 	/* A handler that waits for any child must not find this one. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &set, &call.mask);
 
 	error = run_shell(&call, command);
-	status = error ? W_EXITCODE(127, 0) : wait_for_command(&call);
+	status = error ? status_without(error) : wait_for_command(&call);
 	call_end(&call);
 	if (error)
 		errno = error;

@@ -9,21 +9,27 @@
  * waits, what libc's child does, in libc's order.
  *
  * Where avfork makes no child, for whatever reason, libc's own function has the
- * last word: no program fails, nor sees another error, because of us.
+ * last word: no program fails, nor sees another error, because of us. It has it,
+ * too, where a path leads to nothing in our child, as that might have led through a
+ * descriptor which has stayed behind (/dev/stdin, a link to /proc/self/fd/5). A
+ * program that is not there is thus looked for by two children.
+ *
+ * A signal handler may call this: there is no malloc() and no lock on the way.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/wait.h>
 
+#include "../src/device.h"
+#include "../src/dispositions.h"
 #include "../src/search.h"
+#include "../src/spawn.h"
 #include "actions.h"
-#include "../src/guest.h"
+#include "active.h"
+#include "real.h"
 
 #ifndef POSIX_SPAWN_SETCGROUP
 #define POSIX_SPAWN_SETCGROUP 0x100
@@ -34,6 +40,9 @@
 		     POSIX_SPAWN_SETSCHEDPARAM | POSIX_SPAWN_SETSCHEDULER | \
 		     POSIX_SPAWN_USEVFORK | POSIX_SPAWN_SETSID | \
 		     POSIX_SPAWN_SETCGROUP)
+
+/* On the caller's stack, which may be a small one. */
+#define GRANTS_MAX 128
 
 /* Since glibc 2.39. */
 int posix_spawnattr_getcgroup_np(const posix_spawnattr_t *attr, int *cgroup)
@@ -47,185 +56,237 @@ int pidfd_spawnp(int *pidfd, const char *file,
 		 const posix_spawnattr_t *attr,
 		 char *const argv[], char *const envp[]);
 
-/* All four have the same prototype, pid_t being an int. */
-typedef __typeof__(posix_spawn) spawn_fn;
 
-static const struct actions no_actions;
+/**
+ * struct attributes - what is to be set in the child, as the kernel is told it
+ * @flags:    of posix_spawnattr_setflags(); says which of the others are used
+ * @group:    process group
+ * @policy:   of scheduling
+ * @param:    of scheduling
+ * @defaults: signals to handle by default
+ * @mask:     signals to block: the attribute, or else what the caller blocks
+ * @cgroup:   a descriptor
+ */
+struct attributes {
+	short flags;
+	pid_t group;
+	int policy;
+	struct sched_param param;
+	uint64_t defaults;
+	uint64_t mask;
+	int cgroup;
+};
 
 /**
  * struct job - a call, as the child sees it
- * @file:    the program
- * @search:  look for @file in PATH
- * @actions: file actions
- * @attr:    attributes, not read where @flags is 0
- * @flags:   those of @attr
- * @argv:    the program's
- * @envp:    the program's
- * @mask:    the caller's signal mask, all being blocked meanwhile
- * @error:   an errno, set by a child that could not exec
+ * @file:       the program
+ * @path:       the directories to look for it in, or NULL
+ * @actions:    file actions
+ * @attributes: attributes
+ * @argv:       the program's
+ * @envp:       the program's
+ * @error:      an errno, set by a child that could not exec, ...
+ * @again:      ... and whether another could: see actions_perform()
  */
 struct job {
 	const char *file;
-	bool search;
+	const char *path;
 	const struct actions *actions;
-	const posix_spawnattr_t *attr;
-	short flags;
+	struct attributes attributes;
 	char *const *argv;
 	char *const *envp;
-	sigset_t mask;
 	int error;
+	bool again;
 };
 
-static void set_default_signals(const posix_spawnattr_t *attr)
+/* libc's set is larger than the kernel's, which it begins with. */
+static uint64_t kernel_set(const sigset_t *set)
+{
+	uint64_t signals;
+
+	memcpy(&signals, set, sizeof(signals));
+	return signals;
+}
+
+/* False where there is something that we do not know. */
+static bool attributes_read(struct attributes *to, const posix_spawnattr_t *attr)
 {
 	sigset_t set;
-	int signal;
 
+	if (!attr)
+		return true;
+	posix_spawnattr_getflags(attr, &to->flags);
+	if (to->flags & ~KNOWN_FLAGS)
+		return false;
+	posix_spawnattr_getpgroup(attr, &to->group);
+	posix_spawnattr_getschedpolicy(attr, &to->policy);
+	posix_spawnattr_getschedparam(attr, &to->param);
 	posix_spawnattr_getsigdefault(attr, &set);
-	for (signal = 1; signal < NSIG; signal++) {
-		/* It is no error to name SIGKILL, or a signal of libc's own. */
-		if (sigismember(&set, signal) == 1)
-			sigaction(signal, &(struct sigaction){
-				.sa_handler = SIG_DFL }, NULL);
-	}
+	to->defaults = kernel_set(&set);
+	posix_spawnattr_getsigmask(attr, &set);
+	to->mask = kernel_set(&set);
+	if (!(to->flags & POSIX_SPAWN_SETCGROUP))
+		return true;
+	return posix_spawnattr_getcgroup_np &&
+	       !posix_spawnattr_getcgroup_np(attr, &to->cgroup);
 }
 
-static int set_scheduler(const posix_spawnattr_t *attr, short flags)
+static void set_mask(const uint64_t *mask, uint64_t *saved)
 {
-	struct sched_param param;
-	int policy;
-
-	posix_spawnattr_getschedparam(attr, &param);
-	if (!(flags & POSIX_SPAWN_SETSCHEDULER))
-		return sched_setparam(0, &param);
-	posix_spawnattr_getschedpolicy(attr, &policy);
-	return sched_setscheduler(0, policy, &param);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, saved, sizeof(*mask));
 }
 
-/* The bare calls: libc's would have all threads of our parent do the same. */
-static int reset_ids(void)
+/*
+ * The child's part, by bare system calls; see actions.c.
+ */
+
+static long set_scheduler(const struct attributes *attributes)
 {
-	if (syscall(SYS_setresuid, -1, getuid(), -1))
+	if (!(attributes->flags & POSIX_SPAWN_SETSCHEDULER))
+		return syscall(SYS_sched_setparam, 0, &attributes->param);
+	return syscall(SYS_sched_setscheduler, 0, attributes->policy,
+		       &attributes->param);
+}
+
+static long reset_ids(void)
+{
+	if (syscall(SYS_setresuid, -1, syscall(SYS_getuid), -1))
 		return -1;
-	return syscall(SYS_setresgid, -1, getgid(), -1);
+	return syscall(SYS_setresgid, -1, syscall(SYS_getgid), -1);
 }
 
 /* All but the mask, which comes last. */
-static int set_attributes(const posix_spawnattr_t *attr, short flags)
+static long attributes_set(const struct attributes *attributes)
 {
-	pid_t pgroup;
+	const short flags = attributes->flags;
 
 	if (flags & POSIX_SPAWN_SETSIGDEF)
-		set_default_signals(attr);
+		dispositions_reset(attributes->defaults);
 	if (flags & (POSIX_SPAWN_SETSCHEDPARAM | POSIX_SPAWN_SETSCHEDULER) &&
-	    set_scheduler(attr, flags))
+	    set_scheduler(attributes))
 		return -1;
-	if (flags & POSIX_SPAWN_SETSID && setsid() < 0)
+	if (flags & POSIX_SPAWN_SETSID && syscall(SYS_setsid) < 0)
 		return -1;
-	if (flags & POSIX_SPAWN_SETPGROUP) {
-		posix_spawnattr_getpgroup(attr, &pgroup);
-		if (setpgid(0, pgroup))
-			return -1;
-	}
+	if (flags & POSIX_SPAWN_SETPGROUP &&
+	    syscall(SYS_setpgid, 0, attributes->group))
+		return -1;
 	return flags & POSIX_SPAWN_RESETIDS ? reset_ids() : 0;
 }
 
 /* The start routine. */
-static int child(void *arg)
+static int child_main(void *arg)
 {
-	const char *path = getenv("PATH");
 	struct job *job = arg;
 
-	if (set_attributes(job->attr, job->flags) ||
-	    actions_perform(job->actions))
+	if (attributes_set(&job->attributes))
 		goto fail;
-	if (job->flags & POSIX_SPAWN_SETSIGMASK)
-		posix_spawnattr_getsigmask(job->attr, &job->mask);
-	pthread_sigmask(SIG_SETMASK, &job->mask, NULL);
+	if (actions_perform(job->actions, &job->again))
+		goto fail;
+	set_mask(&job->attributes.mask, NULL);
 
-	if (job->search)
-		search_exec(job->file, path ? path : SEARCH_DEFAULT,
-			    job->argv, job->envp);
+	if (job->path)
+		search_exec(job->file, job->path, job->argv, job->envp);
 	else
-		execve(job->file, job->argv, job->envp);
+		syscall(SYS_execve, job->file, job->argv, job->envp);
+	job->again = job->again && errno == ENOENT;
 fail:
 	job->error = errno;
 	return 127;
 }
 
-/* The child's pid, 0 with @job->error, or -1 where none could be made. */
-static pid_t spawn(struct job *job, int *pidfd)
+/* The child's pid, 0 with @job->error, or -1 where libc shall make it. */
+static pid_t make_child(struct job *job, int *pidfd)
 {
+	const uint64_t all = ~0ULL;
+	struct avfork_fd grants[GRANTS_MAX];
 	struct avfork_opts opts = {
 		.size = sizeof(opts),
 		.flags = AVFORK_SYNC | AVFORK_INHERIT_FDS |
 			 AVFORK_INHERIT_SIGNALS,
 		.pidfd = pidfd,
+		.fds = grants,
 	};
-	struct avfork_fd *grants;
-	sigset_t all, mask;
+	struct child child = {
+		.opts = &opts, .start_routine = child_main, .arg = job,
+	};
+	uint64_t mask;
 	pid_t pid;
+	int nr;
 
-	if (job->flags & ~KNOWN_FLAGS || is_guest())
+	nr = actions_grants(job->actions, job->file, grants, GRANTS_MAX);
+	if (nr < 0)
 		return -1;
-	if (job->flags & POSIX_SPAWN_SETCGROUP) {
-		if (!posix_spawnattr_getcgroup_np)
-			return -1;
-		posix_spawnattr_getcgroup_np(job->attr, &opts.cgroup_fd);
+	opts.nr_fds = (size_t)nr;
+	if (job->attributes.flags & POSIX_SPAWN_SETCGROUP) {
+		opts.cgroup_fd = job->attributes.cgroup;
 		opts.flags |= AVFORK_INTO_CGROUP;
 	}
-	grants = calloc(job->actions->used + 1, sizeof(*grants));
-	if (!grants)
-		return -1;
-	opts.fds = grants;
-	opts.nr_fds = actions_grants(job->actions, job->file, grants);
 
 	/*
 	 * The child inherits this. No signal may stop or kill it before it has
 	 * the mask and dispositions that it is meant to have.
 	 */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &mask);
-	job->mask = mask;
-	pid = avfork_with(&opts, child, job);
+	set_mask(&all, &mask);
+	if (!(job->attributes.flags & POSIX_SPAWN_SETSIGMASK))
+		job->attributes.mask = mask;
+	pid = spawn(&child);
 	if (pid > 0 && job->error) {
-		avfork_waitpid(pid, NULL, 0);
+		while (syscall(SYS_wait4, pid, NULL, __WALL, NULL) < 0 &&
+		       errno == EINTR)
+			;
 		if (pidfd)
-			close(*pidfd);
-		pid = 0;
+			syscall(SYS_close, *pidfd);
+		pid = job->again ? -1 : 0;
+	} else if (pid < 0 && errno == EMFILE) {
+		/* We may have the number that it is short of. */
+		device_close(&device_common);
 	}
-	pthread_sigmask(SIG_SETMASK, &mask, NULL);
-	free(grants);
+	set_mask(&mask, NULL);
 	return pid;
-}
-
-/* As libc's @real does it. */
-static int spawn_by_libc(spawn_fn *real, int *id, const struct job *job)
-{
-	posix_spawn_file_actions_t actions;
-	int error;
-
-	error = actions_for_libc(job->actions, &actions);
-	if (error)
-		return error;
-	error = real(id, job->file, &actions, job->attr, job->argv, job->envp);
-	REAL(posix_spawn_file_actions_destroy)(&actions);
-	return error;
 }
 
 enum { SEARCH = 1, PIDFD = 2 };
 
-/* libc's function of the name that @how stands for. */
+/* All four have the same prototype, pid_t being an int. */
+typedef __typeof__(posix_spawn) spawn_fn;
+
 static spawn_fn *real_spawn(unsigned int how)
 {
-	static const char *const names[] = {
-		[0] = "posix_spawn",
-		[SEARCH] = "posix_spawnp",
-		[PIDFD] = "pidfd_spawn",
-		[PIDFD | SEARCH] = "pidfd_spawnp",
-	};
+	switch (how) {
+	case 0:
+		return REAL(posix_spawn);
+	case SEARCH:
+		return REAL(posix_spawnp);
+	case PIDFD:
+		return REAL(pidfd_spawn);
+	default:
+		return REAL(pidfd_spawnp);
+	}
+}
 
-	return dlsym(RTLD_NEXT, names[how]);
+/* As posix_spawn(), or -1 where libc shall do it. */
+static int try_spawn(unsigned int how, int *id, struct job *job,
+		     const posix_spawn_file_actions_t *actions,
+		     const posix_spawnattr_t *attr)
+{
+	int pidfd = -1;
+	pid_t pid;
+
+	job->actions = actions_of(actions);
+	if (!job->actions || !is_active() ||
+	    !attributes_read(&job->attributes, attr))
+		return -1;
+	if (how & SEARCH) {
+		const char *path = getenv("PATH");
+
+		job->path = path ? path : SEARCH_DEFAULT;
+	}
+	pid = make_child(job, how & PIDFD ? &pidfd : NULL);
+	if (pid < 0)
+		return -1;
+	if (!job->error && id)
+		*id = how & PIDFD ? pidfd : pid;
+	return job->error;
 }
 
 static int interposed(unsigned int how, int *id, const char *file,
@@ -233,36 +294,19 @@ static int interposed(unsigned int how, int *id, const char *file,
 		      const posix_spawnattr_t *attr, char *const argv[],
 		      char *const envp[])
 {
-	struct job job = {
-		.file = file,
-		.search = how & SEARCH,
-		.actions = actions ? actions_ours(actions) : &no_actions,
-		.attr = attr,
-		.argv = argv,
-		.envp = envp,
-	};
+	struct job job = { .file = file, .argv = argv, .envp = envp };
 	int cancel, error, saved = errno;
 	spawn_fn *real;
-	pid_t pid;
-
-	if (!job.actions) {
-		real = real_spawn(how);
-		return real ? real(id, file, actions, attr, argv, envp) :
-			      ENOSYS;
-	}
-	if (attr)
-		posix_spawnattr_getflags(attr, &job.flags);
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	pid = spawn(&job, how & PIDFD ? id : NULL);
-	error = job.error;
-	if (pid < 0) {
-		real = real_spawn(how);
-		error = real ? spawn_by_libc(real, id, &job) : ENOSYS;
-	} else if (!error && id && !(how & PIDFD)) {
-		*id = pid;
-	}
+	error = try_spawn(how, id, &job, actions, attr);
 	pthread_setcancelstate(cancel, NULL);
+	if (error < 0) {
+		real = real_spawn(how);
+		errno = saved;
+		error = real ? real(id, file, actions, attr, argv, envp) :
+			       ENOSYS;
+	}
 	errno = saved;
 	return error;
 }

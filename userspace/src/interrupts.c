@@ -2,18 +2,35 @@
 #include "interrupts.h"
 #include "wiped.h"
 
+static const int signals[] = { SIGINT, SIGQUIT };
+
+#define NR_SIGNALS (sizeof(signals) / sizeof(*signals))
+
+/*
+ * What is ignored already is left alone, and not ignored again at the end: it may
+ * be a system() of libc's that ignores it, and restores it before us.
+ */
 struct interrupts *interrupts_ignore(void)
 {
-	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct disposition ignore = { .handler = SIG_IGN };
 	static void *_Atomic where;
 	struct interrupts *interrupts = wiped_get(&where, sizeof(*interrupts));
+	size_t i;
 
 	if (!interrupts)
 		return NULL;
 	pthread_mutex_lock(&interrupts->lock);
 	if (!interrupts->users++) {
-		sigaction(SIGINT, &ignore, &interrupts->intr);
-		sigaction(SIGQUIT, &ignore, &interrupts->quit);
+		interrupts->changed = 0;
+		for (i = 0; i < NR_SIGNALS; i++) {
+			struct disposition *saved = &interrupts->saved[i];
+
+			disposition_set(signals[i], NULL, saved);
+			if (saved->handler == SIG_IGN)
+				continue;
+			disposition_set(signals[i], &ignore, NULL);
+			interrupts->changed |= SIGNAL_BIT(signals[i]);
+		}
 	}
 	pthread_mutex_unlock(&interrupts->lock);
 	return interrupts;
@@ -21,10 +38,14 @@ struct interrupts *interrupts_ignore(void)
 
 void interrupts_restore(struct interrupts *interrupts)
 {
+	size_t i;
+
 	pthread_mutex_lock(&interrupts->lock);
 	if (!--interrupts->users) {
-		sigaction(SIGINT, &interrupts->intr, NULL);
-		sigaction(SIGQUIT, &interrupts->quit, NULL);
+		for (i = 0; i < NR_SIGNALS; i++)
+			if (interrupts->changed & SIGNAL_BIT(signals[i]))
+				disposition_set(signals[i],
+						&interrupts->saved[i], NULL);
 	}
 	pthread_mutex_unlock(&interrupts->lock);
 }

@@ -7,20 +7,23 @@
 #define INTERRUPTS_H
 
 #include <pthread.h>
-#include <signal.h>
+#include <stdint.h>
+
+#include "dispositions.h"
 
 /**
  * struct interrupts - those of this process
- * @lock:  protects the rest
- * @users: calls under way; the first ignores, the last restores
- * @intr:  what the program has set
- * @quit:  what the program has set
+ * @lock:    protects the rest
+ * @users:   calls under way; the first ignores, the last restores
+ * @changed: those of the two that the program did not ignore itself. The command
+ *           shall not either. It stays as it is while there are users
+ * @saved:   what the program had set, valid for those
  */
 struct interrupts {
 	pthread_mutex_t lock;
 	unsigned int users;
-	struct sigaction intr;
-	struct sigaction quit;
+	uint64_t changed;
+	struct disposition saved[2];
 };
 
 /* Ignore both, until interrupts_restore(). NULL with errno ENOMEM. */
