@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dispositions.h"
 #include "exec.h"
 #include "guard.h"
 #include "search.h"
@@ -16,17 +17,19 @@
 
 /**
  * struct exec - an exec to be
- * @path:   what to exec
- * @argv:   its arguments
- * @envp:   its environment, or NULL for none, as after clearenv(3)
- * @search: the directories to look for @path in, or NULL
- * @error:  receives errno; NULL if nobody waits for it
+ * @path:     what to exec
+ * @argv:     its arguments
+ * @envp:     its environment, or NULL for none, as after clearenv(3)
+ * @search:   the directories to look for @path in, or NULL
+ * @defaults: signals to handle by default
+ * @error:    receives errno; NULL if nobody waits for it
  */
 struct exec {
 	const char *path;
 	char *const *argv;
 	char *const *envp;
 	const char *search;
+	kernel_sigset defaults;
 	int *error;
 };
 
@@ -100,6 +103,7 @@ static TSAN_UNSEEN int exec_child(void *arg)
 {
 	const struct exec *exec = arg;
 
+	dispositions_reset(exec->defaults);
 	if (exec->search)
 		search_exec(exec->path, exec->search, exec->argv, exec->envp);
 	else
@@ -109,10 +113,14 @@ static TSAN_UNSEEN int exec_child(void *arg)
 	return EXIT_NO_EXEC;
 }
 
-pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
-		 char *const argv[], char *const envp[])
+static pid_t exec_with(const struct avfork_opts *opts, const char *path,
+		       bool search, char *const argv[], char *const envp[],
+		       uint64_t defaults)
 {
-	struct exec exec = { .path = path, .argv = argv, .envp = envp };
+	struct exec exec = {
+		.path = path, .argv = argv, .envp = envp,
+		.defaults = defaults,
+	};
 	struct child child = {
 		.opts = opts, .start_routine = exec_child, .arg = &exec,
 		.execs = true, .copy = exec_copy,
@@ -144,12 +152,19 @@ pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
 	return -1;
 }
 
-pid_t exec_shell(const struct avfork_opts *opts, const char *command)
+pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
+		 char *const argv[], char *const envp[])
+{
+	return exec_with(opts, path, search, argv, envp, 0);
+}
+
+pid_t exec_shell(const struct avfork_opts *opts, const char *command,
+		 uint64_t defaults)
 {
 	/* "--": a command may begin with a dash. */
 	char *const argv[] = { "sh", "-c", "--", (char *)command, NULL };
 
-	return exec_spawn(opts, SHELL, false, argv, environ);
+	return exec_with(opts, SHELL, false, argv, environ, defaults);
 }
 
 pid_t avfork_exec(const struct avfork_opts *opts, const char *path,

@@ -6,6 +6,7 @@
 #define EXEC_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <avfork.h>
 
@@ -20,7 +21,11 @@
 pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
 		 char *const argv[], char *const envp[]);
 
-/* The same, for a command of the shell. */
-pid_t exec_shell(const struct avfork_opts *opts, const char *command);
+/*
+ * The same, for a command of the shell that is to have @defaults, the kernel's set
+ * of signals, handled by default.
+ */
+pid_t exec_shell(const struct avfork_opts *opts, const char *command,
+		 uint64_t defaults);
 
 #endif

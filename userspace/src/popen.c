@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,49 +15,25 @@
 #include "exec.h"
 #include "fd.h"
 #include "guard.h"
-#include "wiped.h"
+#include "streams.h"
 
-/**
- * struct stream - one that is open
- * @next: in the list of all
- * @file: what the program has
- * @pid:  the command
- */
-struct stream {
-	struct stream *next;
-	FILE *file;
-	pid_t pid;
-};
-
-/**
- * struct streams - those of this process; a copy has none to wait for
- * @lock:  protects the list
- * @first: the first
- */
-struct streams {
-	pthread_mutex_t lock;
-	struct stream *first;
-};
-
-static void *_Atomic the_streams;
-
-/* What "r", "w" and "r+" mean; "e" goes without saying. */
+/* What "r", "w" and "r+" mean, "e" going without saying; each sign but once. */
 static const char *mode_of(const char *type)
 {
-	const char *rest = type + 1;
-	const char *mode;
+	bool plus = false, cloexec = false;
+	const char *sign;
 
-	if (*type == 'r' && rest[strspn(rest, "e")] == '+') {
-		rest += strspn(rest, "e") + 1;
-		mode = "r+";
-	} else if (*type == 'r') {
-		mode = "r";
-	} else if (*type == 'w') {
-		mode = "w";
-	} else {
+	if (*type != 'r' && *type != 'w')
 		return NULL;
+	for (sign = type + 1; *sign; sign++) {
+		if (*sign == 'e' && !cloexec)
+			cloexec = true;
+		else if (*sign == '+' && *type == 'r' && !plus)
+			plus = true;
+		else
+			return NULL;
 	}
-	return rest[strspn(rest, "e")] ? NULL : mode;
+	return plus ? "r+" : *type == 'r' ? "r" : "w";
 }
 
 /* @ends: ours, and the child's. 0, or -1 with errno. */
@@ -82,10 +59,10 @@ static int make_ends(const char *mode, int ends[2])
 static FILE *stream_open(const char *command, char *const argv[],
 			 const char *type)
 {
-	struct streams *streams = wiped_get(&the_streams, sizeof(*streams));
 	struct avfork_fd grants[2] = { { .child_fd = 0 }, { .child_fd = 1 } };
 	struct avfork_opts opts = {
-		.flags = AVFORK_STDIO | AVFORK_WAITPID, .nr_fds = 1,
+		.flags = AVFORK_STDIO | AVFORK_WAITPID | AVFORK_INHERIT_SIGNALS,
+		.nr_fds = 1,
 	};
 	const char *mode = mode_of(type);
 	struct stream *stream;
@@ -97,8 +74,6 @@ static FILE *stream_open(const char *command, char *const argv[],
 		errno = EINVAL;
 		return NULL;
 	}
-	if (!streams)
-		return NULL;
 	stream = malloc(sizeof(*stream));
 	if (!stream)
 		return NULL;
@@ -113,19 +88,19 @@ static FILE *stream_open(const char *command, char *const argv[],
 	opts.fds = *mode == 'w' || mode[1] ? grants : grants + 1;
 	if (mode[1])
 		opts.nr_fds = 2;
+	if (!streams_lock())
+		goto close_file;
 	if (command)
-		stream->pid = exec_shell(&opts, command);
+		stream->pid = exec_shell(&opts, command, 0);
 	else
 		stream->pid = exec_spawn(&opts, argv[0], true, argv, environ);
+	stream->file = file;
+	if (stream->pid >= 0)
+		streams_add(stream);
+	streams_unlock();
 	if (stream->pid < 0)
 		goto close_file;
 	close(ends[1]);
-
-	stream->file = file;
-	pthread_mutex_lock(&streams->lock);
-	stream->next = streams->first;
-	streams->first = stream;
-	pthread_mutex_unlock(&streams->lock);
 	return file;
 
 close_file:
@@ -175,41 +150,13 @@ FILE *avfork_popenv(char *const argv[], const char *type)
 	return stream_open_whole(NULL, argv, type);
 }
 
-/* Take @file's stream out of the list. NULL if there is none. */
-static struct stream *stream_take(FILE *file)
-{
-	struct streams *streams = wiped_get(&the_streams, sizeof(*streams));
-	struct stream **link, *stream;
-
-	if (!streams)
-		return NULL;
-	pthread_mutex_lock(&streams->lock);
-	for (link = &streams->first; *link && (*link)->file != file;)
-		link = &(*link)->next;
-	stream = *link;
-	if (stream)
-		*link = stream->next;
-	pthread_mutex_unlock(&streams->lock);
-	return stream;
-}
-
 int avfork_pclose(FILE *file)
 {
-	struct stream *stream = stream_take(file);
-	int cancel, status;
-	pid_t pid;
+	struct stream *stream = streams_take(file);
 
 	if (!stream) {
 		errno = ECHILD;
 		return -1;
 	}
-	/* As it is of no use to anybody any more, it is closed in any case. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	fclose(file);
-	do
-		pid = guard_waitpid(stream->pid, &status, 0);
-	while (pid < 0 && errno == EINTR);
-	pthread_setcancelstate(cancel, NULL);
-	free(stream);
-	return pid < 0 ? -1 : status;
+	return stream_end(stream, fclose, guard_waitpid);
 }

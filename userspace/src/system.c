@@ -33,7 +33,7 @@ static void cancelled(void *arg)
 int avfork_system(const char *command)
 {
 	const struct avfork_opts opts = {
-		.flags = AVFORK_STDIO | AVFORK_WAITPID,
+		.flags = AVFORK_STDIO | AVFORK_WAITPID | AVFORK_INHERIT_SIGNALS,
 	};
 	struct running running;
 	int status = -1;
@@ -43,7 +43,7 @@ int avfork_system(const char *command)
 	running.interrupts = interrupts_ignore();
 	if (!running.interrupts)
 		return -1;
-	running.pid = exec_shell(&opts, command);
+	running.pid = exec_shell(&opts, command, running.interrupts->changed);
 	if (running.pid >= 0) {
 		pthread_cleanup_push(cancelled, &running);
 		while (guard_waitpid(running.pid, &status, 0) < 0 &&
