@@ -330,6 +330,7 @@ TEST_F(call, popen_types)
 	static const char *const good[] = { "r", "w", "r+", "re", "we", "r+e" };
 	static const char *const bad[] = {
 		"", "e", "+", "x", "rw", "w+", "a", "rx", "r+x", "rb", " r",
+		"ree", "wee", "r++", "re+e",
 	};
 	char *const argv[] = { "true", NULL };
 	char *const none[] = { NULL };
@@ -813,8 +814,78 @@ TEST_F(call, system_ignores_signals)
 	/* They are the command's. */
 	ASSERT_EQ(SIGINT, avfork_system("kill -INT $$"));
 	signal(SIGINT, SIG_IGN);
-	ASSERT_EQ(SIGINT, avfork_system("kill -INT $$"));
+	ASSERT_EQ(W_EXITCODE(3, 0), avfork_system("kill -INT $$; exit 3"));
 	ASSERT_EQ(SIG_IGN, signal(SIGINT, SIG_DFL));
+}
+
+/* As with libc's functions: nohup is made for those. */
+TEST_F(call, commands_inherit_signals)
+{
+	const char *command = "kill -HUP $$; kill -USR1 $$; exit 3";
+	char *argv[] = { "sh", "-c", (char *)command, NULL };
+	sigset_t set;
+
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* The control. */
+	ASSERT_EQ(W_EXITCODE(3, 0), system(command));
+	ASSERT_EQ(W_EXITCODE(3, 0), avfork_system(command));
+	ASSERT_EQ(W_EXITCODE(3, 0), avfork_pclose(avfork_popen(command, "r")));
+	ASSERT_EQ(W_EXITCODE(3, 0), avfork_pclose(avfork_popenv(argv, "r")));
+	signal(SIGHUP, SIG_DFL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	ASSERT_EQ(SIGHUP, avfork_system(command));
+	ASSERT_EQ(SIGHUP, avfork_pclose(avfork_popen(command, "r")));
+}
+
+/* For a command that has closed its end by then: its status, or -1. */
+static int pclose_of_lost(const char *command)
+{
+	FILE *file = avfork_popen(command, "w");
+	struct pollfd poller = { .fd = fileno(file) };
+
+	/* POLLERR needs no asking for. */
+	poll(&poller, 1, -1);
+	fputs("lost", file);
+	return avfork_pclose(file);
+}
+
+/* What could not be written is not lost unseen. */
+TEST_F(call, pclose_tells_of_lost_output)
+{
+	signal(SIGPIPE, SIG_IGN);
+	ASSERT_FAILS(EPIPE, pclose_of_lost("exit 0"));
+	ASSERT_EQ(W_EXITCODE(3, 0), pclose_of_lost("exit 3"));
+}
+
+static void *libc_system(void *command)
+{
+	return (void *)(long)system(command);
+}
+
+/* Libc's system() that begins first and ends first has the signals back. */
+TEST_F(call, system_beside_libcs)
+{
+	char command[120], fifo[80];
+	struct sigaction action;
+	pthread_t thread;
+	void *status;
+	int end;
+
+	snprintf(fifo, sizeof(fifo), "%s/fifo", self->dir);
+	ASSERT_EQ(0, mkfifo(fifo, 0600));
+	snprintf(command, sizeof(command), "read line <%s; exit 3", fifo);
+	handle(_metadata, SIGINT, count_signal);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, libc_system, command));
+	end = open(fifo, O_WRONLY | O_CLOEXEC);
+	snprintf(command, sizeof(command), "echo >%s; sleep 0.3", fifo);
+	ASSERT_EQ(0, avfork_system(command));
+	close(end);
+	ASSERT_EQ(0, pthread_join(thread, &status));
+	ASSERT_EQ(0, sigaction(SIGINT, NULL, &action));
+	ASSERT_TRUE(action.sa_handler == count_signal);
 }
 
 static void *system_thread(void *command)
