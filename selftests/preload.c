@@ -50,6 +50,17 @@ FIXTURE_VARIANT_ADD(program, no_backend) {
 	.backend = "none",
 };
 
+/* As it is used: served by the module, or by libc. */
+FIXTURE_VARIANT_ADD(program, by_default) {
+	.preload = true,
+};
+
+/* The module is asked, and libc's functions fail where it is not. */
+static bool by_module_alone(const FIXTURE_VARIANT(program) *variant)
+{
+	return variant->libc_fails && !strcmp(variant->backend, "kernel");
+}
+
 /* The library is where the linker would find it, or nowhere. */
 static void *open_preload(void)
 {
@@ -71,6 +82,8 @@ static const char *lacking(const FIXTURE_VARIANT(program) *variant)
 		return "no " PRELOAD " in LD_LIBRARY_PATH";
 	if (variant->backend)
 		setenv("AVFORK_BACKEND", variant->backend, true);
+	else
+		unsetenv("AVFORK_BACKEND");
 	if (variant->libc_fails && !avfork_backend())
 		return "no such backend";
 	return NULL;
@@ -187,6 +200,22 @@ TEST_F(program, closefrom)
 		      "open 0 1 2 50\n");
 }
 
+TEST_F(program, closefrom_refused)
+{
+	/* The module makes none for a caller under a filter. */
+	ASSERT_PRINTS("closefrom_refused", by_module_alone(variant) ?
+		      "error: ENOTRECOVERABLE\n" :
+		      "open 0 1 2\n");
+}
+
+TEST_F(program, closefrom_unknown)
+{
+	/* The module makes none for a caller under a filter. */
+	ASSERT_PRINTS("closefrom_unknown", by_module_alone(variant) ?
+		      "error: ENOTRECOVERABLE\n" :
+		      "open 0 1 2\n");
+}
+
 TEST_F(program, open)
 {
 	ASSERT_PRINTS("open",
@@ -205,6 +234,32 @@ TEST_F(program, open_errors)
 		      "0 -1\n"
 		      "error: ENOTDIR\n"
 		      "error: EEXIST\n"
+		      "error: ENOENT\n");
+}
+
+TEST_F(program, open_by_descriptor)
+{
+	/* Without the module a child has them all. */
+	ASSERT_PRINTS("open_by_descriptor", by_module_alone(variant) ?
+		      "error: ENOTRECOVERABLE\n"
+		      "error: ENOTRECOVERABLE\n"
+		      "error: ENOTRECOVERABLE\n"
+		      "error: ENOTRECOVERABLE\n"
+		      "error: ENOTRECOVERABLE\n"
+		      "error: ENOTRECOVERABLE\n" :
+		      "5: twenty\n"
+		      "5: twenty\n"
+		      "5: twenty\n"
+		      "5: twenty\n"
+		      "5: twenty\n"
+		      "5: twenty\n"
+		      "in /usr\n");
+}
+
+TEST_F(program, open_only_once)
+{
+	ASSERT_PRINTS("open_only_once",
+		      "error: ENOENT\n"
 		      "error: ENOENT\n");
 }
 
@@ -381,6 +436,22 @@ TEST_F(program, many_actions)
 		      "21: twenty\n");
 }
 
+TEST_F(program, many_descriptors)
+{
+	ASSERT_PRINTS("many_descriptors", variant->libc_fails ?
+		      "error: ENOTRECOVERABLE\n" :
+		      "open 0 1 2 5\n"
+		      "5: some\n");
+}
+
+TEST_F(program, libcs_object)
+{
+	ASSERT_PRINTS("libcs_object",
+		      "open 0 1 2 5 6\n"
+		      "5: twenty\n"
+		      "in /usr\n");
+}
+
 TEST_F(program, nothing_left)
 {
 	ASSERT_PRINTS("nothing_left",
@@ -391,6 +462,48 @@ TEST_F(program, nothing_left)
 TEST_F(program, errno_is_kept)
 {
 	ASSERT_PRINTS("errno_is_kept", "errno: ENOTNAM\n");
+}
+
+TEST_F(program, errno_after_error)
+{
+	if (!variant->preload)
+		SKIP(return, "glibc's own is another before 2.41");
+	ASSERT_PRINTS("errno_after_error", "errno: ENOTNAM\n");
+}
+
+TEST_F(program, unseen)
+{
+	ASSERT_PRINTS("unseen",
+		      "open 0 1 2 5 6 21\n"
+		      "error: ENOENT\n"
+		      "seen 0\n");
+}
+
+TEST_F(program, no_malloc)
+{
+	ASSERT_PRINTS("no_malloc",
+		      "mallocs 0\n"
+		      "error: ENOENT\n");
+}
+
+TEST_F(program, single_threaded)
+{
+	ASSERT_PRINTS("single_threaded",
+		      "it ran\n"
+		      "single 1\n"
+		      "threads 1\n");
+}
+
+TEST_F(program, one_more_process)
+{
+	ASSERT_PRINTS("one_more_process",
+		      "two ran\n");
+}
+
+TEST_F(program, small_stack)
+{
+	ASSERT_PRINTS("small_stack",
+		      "error: ENOENT\n");
 }
 
 TEST_F(program, sigchld_ignored)
@@ -419,12 +532,13 @@ TEST_F(program, after_fork)
 		      "5: twenty\n");
 }
 
-/* These two are always left to libc. */
+/* Those that libc has more of than we, and guests, are always left to libc. */
 TEST_F(program, foreign_actions)
 {
 	ASSERT_PRINTS("foreign_actions", variant->libc_fails ?
 		      "error: ENOTRECOVERABLE\n"
-		      "error: ENOTRECOVERABLE\n" :
+		      "open 0 1 2 5\n"
+		      "5: twenty\n" :
 		      "open 0 1 2 5 6\n"
 		      "5: twenty\n"
 		      "6: twenty\n"
@@ -439,6 +553,15 @@ TEST_F(program, in_vfork)
 		      "in the child: ENOTRECOVERABLE\n"
 		      "after\n" :
 		      "before\n"
+		      "in the child: 0\n"
+		      "after\n");
+}
+
+TEST_F(program, in_vfork_of_copy)
+{
+	ASSERT_PRINTS("in_vfork_of_copy", variant->libc_fails ?
+		      "in the child: ENOTRECOVERABLE\n"
+		      "after\n" :
 		      "in the child: 0\n"
 		      "after\n");
 }
@@ -461,6 +584,42 @@ TEST_F(program, popen)
 		      "status 0\n");
 }
 
+TEST_F(program, popen_fclose)
+{
+	ASSERT_PRINTS("popen_fclose",
+		      "status 300\n");
+}
+
+TEST_F(program, popen_lost)
+{
+	ASSERT_PRINTS("popen_lost",
+		      "status ffffffff\n"
+		      "error: EPIPE\n"
+		      "status 300\n");
+}
+
+TEST_F(program, popen_oriented)
+{
+	ASSERT_PRINTS("popen_oriented",
+		      "orientation -1\n");
+}
+
+TEST_F(program, popen_cancelled)
+{
+	ASSERT_PRINTS("popen_cancelled",
+		      "status 300\n");
+}
+
+TEST_F(program, popen_in_copy)
+{
+	ASSERT_PRINTS("popen_in_copy",
+		      "open 0 1 2\n"
+		      "status 0\n"
+		      "status ffffffff\n"
+		      "error: ECHILD\n"
+		      "status 300\n");
+}
+
 TEST_F(program, system)
 {
 	ASSERT_PRINTS("system",
@@ -474,9 +633,32 @@ TEST_F(program, system)
 		      "status 600\n");
 }
 
+TEST_F(program, hyphen)
+{
+	if (!variant->libc_fails)
+		SKIP(return, "libc's own may be older than POSIX.1-2024");
+	ASSERT_PRINTS("hyphen",
+		      "status 7f00\n"
+		      "status 7f00\n");
+}
+
+TEST_F(program, no_process)
+{
+	if (!variant->libc_fails)
+		SKIP(return, "libc's own may be older than POSIX.1-2024");
+	ASSERT_PRINTS("no_process",
+		      "error: EAGAIN\n"
+		      "error: EAGAIN\n");
+}
+
 TEST_F(program, looked_up)
 {
 	ASSERT_PRINTS("looked_up", "open 0 1 2 5\n");
+}
+
+TEST_F(program, old_version)
+{
+	ASSERT_PRINTS("old_version", "run by a shell\n");
 }
 
 TEST_F(program, pidfd)
@@ -485,6 +667,13 @@ TEST_F(program, pidfd)
 		      "open 0 1 2 5\n"
 		      "status 0\n"
 		      "open 0 1 2 5\n"
+		      "status 0\n");
+}
+
+TEST_F(program, pidfd_last_number)
+{
+	ASSERT_PRINTS("pidfd_last_number",
+		      "open 0 1 2\n"
 		      "status 0\n");
 }
 
@@ -521,10 +710,32 @@ TEST(static_program)
 	ASSERT_EQ(2, reap(pid));
 }
 
+/* Without the module, and unless another backend is asked for, all is libc's. */
+TEST_F(program, left_to_libc)
+{
+	FIXTURE_VARIANT(program) unforced = *variant;
+	char text[100];
+
+	if (!variant->libc_fails || lacking(variant))
+		SKIP(return, "libc's functions are wanted");
+	unforced.backend = NULL;
+	unsetenv("AVFORK_BACKEND");
+	ASSERT_EQ(0, play(&unforced, "vfork_flag", text, sizeof(text)));
+	ASSERT_STREQ(access("/dev/avfork", F_OK) ? "error: ENOTRECOVERABLE\n" :
+						   "it ran\n", text);
+}
+
 /* Nothing gets in a program's way but what it is meant to. */
 TEST(exported_names)
 {
+	/* Of glibc 2.39, and of one after that. */
+	static const char *const newer[] = {
+		"pidfd_spawn", "pidfd_spawnp",
+		"posix_spawn_file_actions_addchdir",
+		"posix_spawn_file_actions_addfchdir",
+	};
 	void *library = open_preload();
+	size_t i;
 
 	if (!library)
 		SKIP(return, "no " PRELOAD " in LD_LIBRARY_PATH");
@@ -532,6 +743,10 @@ TEST(exported_names)
 		  dlsym(library, "posix_spawn"));
 	ASSERT_EQ(NULL, dlsym(library, "avfork"));
 	ASSERT_EQ(NULL, dlsym(library, "avfork_with"));
+	/* No program shall find what libc has not. */
+	for (i = 0; i < sizeof(newer) / sizeof(*newer); i++)
+		ASSERT_EQ(!dlsym(RTLD_DEFAULT, newer[i]),
+			  !dlsym(library, newer[i]));
 }
 
 TEST_HARNESS_MAIN

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,10 +21,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define SKIPPED	4
 
@@ -466,6 +474,100 @@ static void case_open_errors(void)
 	RUN(&actions, NULL, "descriptors");
 }
 
+/*
+ * By ways to a close-on-exec descriptor that nothing but the kernel can follow. A
+ * child of libc has it until the exec.
+ */
+static void case_open_by_descriptor(void)
+{
+	char thread[64];
+
+	make_dir();
+	put(20, "twenty", O_CLOEXEC);
+	put_open(21, "/usr", O_RDONLY | O_CLOEXEC);
+	CHECK(dup3(20, 0, O_CLOEXEC) == 0);
+	CHECK(!symlink("/proc/self/fd/20", "link"));
+	snprintf(thread, sizeof(thread), "/proc/%d/../thread-self/fd/20", 1);
+
+	OPEN(5, "/dev/stdin", O_RDONLY, 0);
+	RUN(&actions, NULL, "5");
+	renew();
+	OPEN(5, "link", O_RDONLY, 0);
+	RUN(&actions, NULL, "5");
+	renew();
+	OPEN(5, thread, O_RDONLY, 0);
+	RUN(&actions, NULL, "5");
+	renew();
+	OPEN(4, "/dev/null", O_RDONLY, 0);
+	OPEN(5, "/proc//self/fd/20", O_RDWR | O_CREAT, 0600);
+	RUN(&actions, NULL, "5");
+	renew();
+	CHDIR("/proc/self/fd");
+	OPEN(5, "20", O_RDONLY, 0);
+	RUN(&actions, NULL, "5");
+	CHDIR("21");
+	RUN(&actions, NULL, "5", "directory");
+}
+
+/* What a second child would do again is not done by two. */
+static void case_open_only_once(void)
+{
+	char path[64];
+
+	make_dir();
+	put(20, "twenty", O_CLOEXEC);
+	OPEN(5, "new", O_WRONLY | O_CREAT | O_EXCL, 0600);
+	OPEN(6, "absent", O_RDONLY, 0);
+	RUN(&actions, NULL, "descriptors");
+	renew();
+	CHECK(!mkfifo("fifo", 0600));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	put_open(21, path, O_RDWR | O_CLOEXEC);
+	OPEN(5, "fifo", O_RDONLY, 0);
+	CLOSE(21);
+	OPEN(6, "absent", O_RDONLY, 0);
+	RUN(&actions, NULL, "descriptors");
+}
+
+/* As a sandbox that does not know the call, and as Linux before 5.9. */
+static void deny_close_range(int error)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {
+		.len = sizeof(filter) / sizeof(*filter), .filter = filter,
+	};
+
+	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void closefrom_without_call(int error)
+{
+	int fd;
+
+	for (fd = 30; fd < 300; fd++)
+		CHECK(dup2(0, fd) == fd);
+	deny_close_range(error);
+	CLOSEFROM(3);
+	RUN(&actions, NULL, "descriptors");
+}
+
+static void case_closefrom_refused(void)
+{
+	closefrom_without_call(EPERM);
+}
+
+static void case_closefrom_unknown(void)
+{
+	closefrom_without_call(ENOSYS);
+}
+
 /* The working directory */
 
 static void case_chdir(void)
@@ -849,6 +951,38 @@ static void case_many_actions(void)
 	RUN(&actions, NULL, "descriptors", "21");
 }
 
+/* More close-on-exec descriptors than are looked after. */
+static void case_many_descriptors(void)
+{
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		put(50 + i, "some", O_CLOEXEC);
+		DUP2(50 + i, 5);
+	}
+	RUN(&actions, NULL, "descriptors", "5");
+}
+
+/* Whoever finds libc's function there can be given the object. */
+static void case_libcs_object(void)
+{
+	void *libc = dlopen("libc.so.6", RTLD_NOW);
+	__typeof__(posix_spawn) *spawn = dlsym(libc, "posix_spawn");
+	char *argv[] = { "spawner", "descriptors", "5", "directory", NULL };
+	pid_t pid;
+
+	CHECK(spawn);
+	put(20, "twenty", O_CLOEXEC);
+	put(21, "twenty-one", 0);
+	DUP2(20, 5);
+	OPEN(6, "/dev/null", O_RDONLY, 0);
+	CLOSE(21);
+	CHDIR("/usr");
+	fflush(stdout);
+	CHECK(!spawn(&pid, self, &actions, NULL, argv, environ));
+	finish(0, pid);
+}
+
 /* What libc's function has initialised, found there and not by its name. */
 static void case_foreign_actions(void)
 {
@@ -923,6 +1057,118 @@ static void case_errno_is_kept(void)
 	CHECK(!posix_spawn(&pid, "/bin/true", NULL, NULL, none, none));
 	print_error("errno", errno);
 	finish(0, pid);
+}
+
+static void case_errno_after_error(void)
+{
+	char *none[] = { NULL };
+	pid_t pid;
+
+	errno = ENOTNAM;
+	CHECK(posix_spawn(&pid, "/", NULL, NULL, none, none) == EACCES);
+	CHECK(posix_spawn(&pid, "/absent", NULL, NULL, none, none) == ENOENT);
+	print_error("errno", errno);
+}
+
+/* What the library behind ours has counted, or 0 if there is none. */
+static unsigned int counted(const char *name)
+{
+	const unsigned int *counter = dlsym(RTLD_DEFAULT, name);
+
+	return counter ? *counter : 0;
+}
+
+/* No library that stands in for libc's functions has seen the child. */
+static void case_unseen(void)
+{
+	unsigned int before;
+	sigset_t set;
+
+	make_dir();
+	put(20, "twenty", O_CLOEXEC);
+	put(21, "twenty-one", 0);
+	put_open(22, "/usr", O_RDONLY | O_CLOEXEC);
+	signal(SIGINT, SIG_IGN);
+	DUP2(20, 5);
+	DUP2(21, 21);
+	OPEN(6, "/dev/null", O_RDONLY, 0);
+	CHDIR("/");
+	FCHDIR(22);
+	CLOSE(20);
+	CLOSEFROM(30);
+	fill(&set, SIGINT, SIGUSR1);
+	CHECK(!posix_spawnattr_setsigdefault(&attr, &set));
+	FLAGS(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+	      POSIX_SPAWN_SETSID);
+	before = counted("nospawn_seen");
+	RUN(&actions, &attr, "descriptors");
+	spawn_file("true", true, environ);
+	spawn_file("/absent", false, environ);
+	printf("seen %u\n", counted("nospawn_seen") - before);
+}
+
+/* A signal handler may have interrupted malloc(). */
+static void case_no_malloc(void)
+{
+	char *argv[] = { "true", NULL };
+	unsigned int before;
+	pid_t first, second;
+	int error;
+
+	put(20, "twenty", O_CLOEXEC);
+	DUP2(20, 5);
+	CHECK(!posix_spawnattr_setpgroup(&attr, 0));
+	FLAGS(POSIX_SPAWN_SETPGROUP);
+	before = counted("nospawn_mallocs");
+	CHECK(!posix_spawn(&first, "/bin/true", &actions, &attr, argv, environ));
+	CHECK(!posix_spawnp(&second, "true", &actions, NULL, argv, environ));
+	error = posix_spawnp(NULL, "absent", &actions, NULL, argv, environ);
+	printf("mallocs %u\n", counted("nospawn_mallocs") - before);
+	finish(0, first);
+	finish(0, second);
+	finish(error, 0);
+}
+
+/* No thread is made, for libc or the kernel to know of. */
+static void case_single_threaded(void)
+{
+	RUN(NULL, NULL, "it ran");
+	printf("single %d\n", __libc_single_threaded);
+	printf("threads %u\n", count("/proc/self/task") - 2);
+}
+
+/* An ordinary user's process, which may have one more. */
+static void case_one_more_process(void)
+{
+	const struct rlimit limit = { .rlim_cur = 2, .rlim_max = 2 };
+
+	if (geteuid())
+		skip("needs root");
+	CHECK(!setrlimit(RLIMIT_NPROC, &limit));
+	CHECK(!setgid(23456) && !setuid(23456));
+	spawn_file("true", true, environ);
+	spawn_file("true", true, environ);
+	printf("two ran\n");
+}
+
+static void *spawn_on_little(void *unused)
+{
+	DUP2(20, 5);
+	spawn_file("true", true, environ);
+	spawn_file("absent", true, environ);
+	return NULL;
+}
+
+static void case_small_stack(void)
+{
+	pthread_attr_t small;
+	pthread_t thread;
+
+	put(20, "twenty", O_CLOEXEC);
+	CHECK(!pthread_attr_init(&small));
+	CHECK(!pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN));
+	CHECK(!pthread_create(&thread, &small, spawn_on_little, NULL));
+	CHECK(!pthread_join(thread, NULL));
 }
 
 static void case_sigchld_ignored(void)
@@ -1032,13 +1278,12 @@ static void case_after_fork(void)
 }
 
 /* Who may do nothing here, but does, is no concern of avfork's. */
-static void case_in_vfork(void)
+static void spawn_in_vfork(void)
 {
 	char *argv[] = { "true", NULL };
 	int status;
 	pid_t pid;
 
-	RUN(NULL, NULL, "before");
 	pid = vfork();
 	if (!pid) {
 		pid_t grandchild;
@@ -1052,6 +1297,27 @@ static void case_in_vfork(void)
 	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	print_error("in the child", WEXITSTATUS(status));
 	RUN(NULL, NULL, "after");
+}
+
+static void case_in_vfork(void)
+{
+	RUN(NULL, NULL, "before");
+	spawn_in_vfork();
+}
+
+/* A copy whose first to spawn is a guest of its. */
+static void case_in_vfork_of_copy(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		spawn_in_vfork();
+		fflush(stdout);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
 }
 
 /* What @command prints, and its status. */
@@ -1101,6 +1367,141 @@ static void case_popen(void)
 	CHECK(!pclose(second));
 	CHECK(!pclose(first));
 	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+/* It is libc's pclose(), as that is libc's fclose(). */
+static void case_popen_fclose(void)
+{
+	/* The compiler knows better than to do so. */
+	int (*volatile end_stream)(FILE *file) = fclose;
+	int (*volatile end_file)(FILE *file) = pclose;
+	FILE *file, *stream = popen("exit 3", "r");
+	int i;
+
+	CHECK(stream);
+	printf("status %x\n", end_stream(stream));
+	for (i = 0; i < 10; i++) {
+		file = fopen("/dev/null", "r");
+		stream = popen("exit 4", "r");
+		CHECK(file && stream);
+		CHECK(!fclose(file) && pclose(stream) == 0x400);
+	}
+	file = fopen("/dev/null", "r");
+	CHECK(!end_file(file));
+	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
+/* What could not be written is not lost unseen. */
+static void case_popen_lost(void)
+{
+	const char *const commands[] = { "exec <&-; exit 0", "exec <&-; exit 3" };
+	siginfo_t info;
+	size_t i;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < 2; i++) {
+		FILE *stream = popen(commands[i], "w");
+		int status;
+
+		CHECK(stream && fputs("lost", stream) >= 0);
+		CHECK(!waitid(P_ALL, 0, &info, WEXITED | WNOWAIT));
+		errno = 0;
+		status = pclose(stream);
+		printf("status %x\n", status);
+		if (status < 0)
+			print_error("error", errno);
+	}
+}
+
+static void case_popen_oriented(void)
+{
+	FILE *stream = popen(":", "r");
+
+	CHECK(stream);
+	printf("orientation %d\n", fwide(stream, 0));
+	CHECK(!pclose(stream));
+}
+
+static void *popen_cancelled(void *stream)
+{
+	pthread_cancel(pthread_self());
+	*(FILE **)stream = popen("exit 3", "r");
+	pthread_testcancel();
+	return NULL;
+}
+
+static void case_popen_cancelled(void)
+{
+	FILE *stream = NULL;
+	pthread_t thread;
+	void *result;
+
+	CHECK(!pthread_create(&thread, NULL, popen_cancelled, &stream));
+	CHECK(!pthread_join(thread, &result));
+	CHECK(result == PTHREAD_CANCELED && stream);
+	printf("status %x\n", pclose(stream));
+}
+
+/* A copy has the stream, and is not who the command is a child of. */
+static void case_popen_in_copy(void)
+{
+	FILE *stream = popen("cat >/dev/null; exit 3", "w");
+	char command[PATH_MAX + 32];
+	int status;
+	pid_t pid;
+
+	CHECK(stream);
+	snprintf(command, sizeof(command), "%s descriptors", self);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		/* Without the other. */
+		print_command(command, "r");
+		printf("status %x\n", pclose(stream));
+		print_error("error", errno);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	printf("status %x\n", pclose(stream));
+}
+
+/* Where POSIX is younger than some glibc. */
+static void case_hyphen(void)
+{
+	printf("status %x\n", system("-absent 2>&-"));
+	print_command("-absent 2>&-", "r");
+}
+
+static void case_no_process(void)
+{
+	const struct rlimit limit = { 0 };
+	int status;
+
+	if (geteuid())
+		skip("needs root");
+	CHECK(!setrlimit(RLIMIT_NPROC, &limit));
+	CHECK(!setgid(23456) && !setuid(23456));
+	status = system("exit 3");
+	print_error(status == -1 ? "error" : "status", errno);
+	print_command("exit 3", "r");
+}
+
+/* Which programs have that were linked long ago. */
+static void case_old_version(void)
+{
+	__typeof__(posix_spawn) *spawn =
+		dlvsym(RTLD_DEFAULT, "posix_spawn", "GLIBC_2.2.5");
+	char *argv[] = { "script", NULL };
+	pid_t pid = -1;
+	int error;
+
+	if (!spawn)
+		skip("no older posix_spawn()");
+	make_dir();
+	make_file("script", 0755, "echo run by a shell");
+	fflush(stdout);
+	error = spawn(&pid, "./script", &actions, NULL, argv, environ);
+	finish(error, pid);
 }
 
 static volatile sig_atomic_t signals;
@@ -1174,8 +1575,11 @@ static void spawn_pidfd(const char *function, const char *file)
 	close(pidfd);
 
 	fds = count("/proc/self/fd");
+	pidfd = -1;
 	CHECK(spawn(&pidfd, "/absent", &actions, &attr, argv, environ) ==
 	      ENOENT);
+	CHECK(spawn(&pidfd, "/", &actions, &attr, argv, environ) == EACCES);
+	CHECK(pidfd == -1);
 	CHECK(count("/proc/self/fd") == fds);
 	CHECK(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
 }
@@ -1189,6 +1593,20 @@ static void case_pidfd(void)
 	*name = '\0';
 	setenv("PATH", self, true);
 	spawn_pidfd("pidfd_spawnp", name + 1);
+}
+
+/* With a number for the pidfd and none for another descriptor. */
+static void case_pidfd_last_number(void)
+{
+	const struct rlimit limit = { .rlim_cur = 32, .rlim_max = 32 };
+	int fd;
+
+	CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+	for (fd = 3; fd < 31; fd++)
+		CHECK(dup2(0, fd) == fd);
+	FLAGS(0);
+	CLOSEFROM(3);
+	spawn_pidfd("pidfd_spawn", self);
 }
 
 #ifndef POSIX_SPAWN_SETCGROUP
@@ -1250,8 +1668,12 @@ static const struct {
 	CASE(dup2_of_closed),
 	CASE(close),
 	CASE(closefrom),
+	CASE(closefrom_refused),
+	CASE(closefrom_unknown),
 	CASE(open),
 	CASE(open_errors),
+	CASE(open_by_descriptor),
+	CASE(open_only_once),
 	CASE(chdir),
 	CASE(fchdir),
 	CASE(order),
@@ -1268,18 +1690,36 @@ static const struct {
 	CASE(path),
 	CASE(bad_descriptors),
 	CASE(many_actions),
+	CASE(many_descriptors),
+	CASE(libcs_object),
 	CASE(foreign_actions),
 	CASE(nothing_left),
 	CASE(errno_is_kept),
+	CASE(errno_after_error),
+	CASE(unseen),
+	CASE(no_malloc),
+	CASE(single_threaded),
+	CASE(one_more_process),
+	CASE(small_stack),
 	CASE(sigchld_ignored),
 	CASE(cancellation),
 	CASE(threads),
 	CASE(after_fork),
 	CASE(in_vfork),
+	CASE(in_vfork_of_copy),
 	CASE(popen),
+	CASE(popen_fclose),
+	CASE(popen_lost),
+	CASE(popen_oriented),
+	CASE(popen_cancelled),
+	CASE(popen_in_copy),
 	CASE(system),
+	CASE(hyphen),
+	CASE(no_process),
 	CASE(looked_up),
+	CASE(old_version),
 	CASE(pidfd),
+	CASE(pidfd_last_number),
 	CASE(cgroup),
 	CASE(cgroup_of_closed),
 };
