@@ -6,12 +6,10 @@
 #ifndef REAL_H
 #define REAL_H
 
-/* All of them; libc may lack some. */
+/* All of them; libc may lack the last ones. */
 #define REAL_FUNCTIONS(F)				\
 	F(posix_spawn)					\
 	F(posix_spawnp)					\
-	F(pidfd_spawn)					\
-	F(pidfd_spawnp)					\
 	F(posix_spawn_file_actions_init)		\
 	F(posix_spawn_file_actions_destroy)		\
 	F(posix_spawn_file_actions_addclose)		\
@@ -24,7 +22,9 @@
 	F(popen)					\
 	F(pclose)					\
 	F(fclose)					\
-	F(system)
+	F(system)					\
+	F(pidfd_spawn)					\
+	F(pidfd_spawnp)
 
 enum real {
 #define REAL_INDEX(function) REAL_##function,
