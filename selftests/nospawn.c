@@ -32,7 +32,7 @@ static int refuse(const char *name, pid_t *pid, const char *path,
 	int *said = mmap(NULL, sizeof(*said), PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t copy;
-	int error;
+	int error, null;
 
 	if (!real)
 		return ENOSYS;
@@ -40,8 +40,10 @@ static int refuse(const char *name, pid_t *pid, const char *path,
 	if (copy < 0)
 		return errno;
 	if (!copy) {
-		syscall(SYS_dup3, syscall(SYS_openat, AT_FDCWD, "/dev/null",
-					  O_WRONLY), 1, 0);
+		null = syscall(SYS_openat, AT_FDCWD, "/dev/null", O_WRONLY);
+		syscall(SYS_dup3, null, 1, 0);
+		/* There may be just one number for libc's call. */
+		syscall(SYS_close, null);
 		*said = real(&copy, path, actions, attr, argv, envp);
 		_exit(0);
 	}
