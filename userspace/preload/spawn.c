@@ -24,7 +24,7 @@
 #include <sys/wait.h>
 
 #include "../src/device.h"
-#include "../src/dispositions.h"
+#include "../src/signals.h"
 #include "../src/search.h"
 #include "../src/spawn.h"
 #include "actions.h"
@@ -72,8 +72,8 @@ struct attributes {
 	pid_t group;
 	int policy;
 	struct sched_param param;
-	uint64_t defaults;
-	uint64_t mask;
+	kernel_sigset defaults;
+	kernel_sigset mask;
 	int cgroup;
 };
 
@@ -100,9 +100,9 @@ struct job {
 };
 
 /* libc's set is larger than the kernel's, which it begins with. */
-static uint64_t kernel_set(const sigset_t *set)
+static kernel_sigset kernel_set(const sigset_t *set)
 {
-	uint64_t signals;
+	kernel_sigset signals;
 
 	memcpy(&signals, set, sizeof(signals));
 	return signals;
@@ -131,11 +131,6 @@ static bool attributes_read(struct attributes *to, const posix_spawnattr_t *attr
 	       !posix_spawnattr_getcgroup_np(attr, &to->cgroup);
 }
 
-static void set_mask(const uint64_t *mask, uint64_t *saved)
-{
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, saved, sizeof(*mask));
-}
-
 /*
  * The child's part, by bare system calls; see actions.c.
  */
@@ -161,7 +156,7 @@ static long attributes_set(const struct attributes *attributes)
 	const short flags = attributes->flags;
 
 	if (flags & POSIX_SPAWN_SETSIGDEF)
-		dispositions_reset(attributes->defaults);
+		signals_reset(attributes->defaults);
 	if (flags & (POSIX_SPAWN_SETSCHEDPARAM | POSIX_SPAWN_SETSCHEDULER) &&
 	    set_scheduler(attributes))
 		return -1;
@@ -182,12 +177,9 @@ static int child_main(void *arg)
 		goto fail;
 	if (actions_perform(job->actions, &job->again))
 		goto fail;
-	set_mask(&job->attributes.mask, NULL);
+	signals_mask(&job->attributes.mask, NULL);
 
-	if (job->path)
-		search_exec(job->file, job->path, job->argv, job->envp);
-	else
-		syscall(SYS_execve, job->file, job->argv, job->envp);
+	search_exec(job->file, job->path, job->argv, job->envp);
 	job->again = job->again && errno == ENOENT;
 fail:
 	job->error = errno;
@@ -197,7 +189,7 @@ fail:
 /* The child's pid, 0 with @job->error, or -1 where libc shall make it. */
 static pid_t make_child(struct job *job, int *pidfd)
 {
-	const uint64_t all = ~0ULL;
+	const kernel_sigset all = ALL_SIGNALS;
 	struct avfork_fd grants[GRANTS_MAX];
 	struct avfork_opts opts = {
 		.size = sizeof(opts),
@@ -208,8 +200,9 @@ static pid_t make_child(struct job *job, int *pidfd)
 	};
 	struct child child = {
 		.opts = &opts, .start_routine = child_main, .arg = job,
+		.execs = true,
 	};
-	uint64_t mask;
+	kernel_sigset mask;
 	pid_t pid;
 	int nr;
 
@@ -226,7 +219,7 @@ static pid_t make_child(struct job *job, int *pidfd)
 	 * The child inherits this. No signal may stop or kill it before it has
 	 * the mask and dispositions that it is meant to have.
 	 */
-	set_mask(&all, &mask);
+	signals_mask(&all, &mask);
 	if (!(job->attributes.flags & POSIX_SPAWN_SETSIGMASK))
 		job->attributes.mask = mask;
 	pid = spawn(&child);
@@ -241,7 +234,7 @@ static pid_t make_child(struct job *job, int *pidfd)
 		/* We may have the number that it is short of. */
 		device_close(&device_common);
 	}
-	set_mask(&mask, NULL);
+	signals_mask(&mask, NULL);
 	return pid;
 }
 

@@ -3,15 +3,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "dispositions.h"
 #include "exec.h"
 #include "guard.h"
+#include "sanitizer.h"
 #include "search.h"
 #include "spawn.h"
-#include "sanitizer.h"
 
 #define EXIT_NO_EXEC	127
 
@@ -103,11 +101,8 @@ static TSAN_UNSEEN int exec_child(void *arg)
 {
 	const struct exec *exec = arg;
 
-	dispositions_reset(exec->defaults);
-	if (exec->search)
-		search_exec(exec->path, exec->search, exec->argv, exec->envp);
-	else
-		syscall(SYS_execve, exec->path, exec->argv, exec->envp);
+	signals_reset(exec->defaults);
+	search_exec(exec->path, exec->search, exec->argv, exec->envp);
 	if (exec->error)
 		*exec->error = errno;
 	return EXIT_NO_EXEC;
@@ -115,7 +110,7 @@ static TSAN_UNSEEN int exec_child(void *arg)
 
 static pid_t exec_with(const struct avfork_opts *opts, const char *path,
 		       bool search, char *const argv[], char *const envp[],
-		       uint64_t defaults)
+		       kernel_sigset defaults)
 {
 	struct exec exec = {
 		.path = path, .argv = argv, .envp = envp,
@@ -159,7 +154,7 @@ pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
 }
 
 pid_t exec_shell(const struct avfork_opts *opts, const char *command,
-		 uint64_t defaults)
+		 kernel_sigset defaults)
 {
 	/* "--": a command may begin with a dash. */
 	char *const argv[] = { "sh", "-c", "--", (char *)command, NULL };

@@ -10,6 +10,8 @@
 
 #include <avfork.h>
 
+#include "signals.h"
+
 #define SHELL "/bin/sh"
 
 /*
@@ -26,6 +28,6 @@ pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
  * of signals, handled by default.
  */
 pid_t exec_shell(const struct avfork_opts *opts, const char *command,
-		 uint64_t defaults);
+		 kernel_sigset defaults);
 
 #endif

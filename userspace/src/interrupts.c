@@ -25,10 +25,10 @@ struct interrupts *interrupts_ignore(void)
 		for (i = 0; i < NR_SIGNALS; i++) {
 			struct disposition *saved = &interrupts->saved[i];
 
-			disposition_set(signals[i], NULL, saved);
+			signals_action(signals[i], NULL, saved);
 			if (saved->handler == SIG_IGN)
 				continue;
-			disposition_set(signals[i], &ignore, NULL);
+			signals_action(signals[i], &ignore, NULL);
 			interrupts->changed |= SIGNAL_BIT(signals[i]);
 		}
 	}
@@ -44,7 +44,7 @@ void interrupts_restore(struct interrupts *interrupts)
 	if (!--interrupts->users) {
 		for (i = 0; i < NR_SIGNALS; i++)
 			if (interrupts->changed & SIGNAL_BIT(signals[i]))
-				disposition_set(signals[i],
+				signals_action(signals[i],
 						&interrupts->saved[i], NULL);
 	}
 	pthread_mutex_unlock(&interrupts->lock);

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#include "dispositions.h"
+#include "signals.h"
 
 /**
  * struct interrupts - those of this process

@@ -324,21 +324,18 @@ static void close_others(const struct prelude *prelude)
 /* The signals with handlers have none any more; what is ignored stays ignored. */
 static void drop_handlers(void)
 {
-	int sig;
+	int signal;
 
-	for (sig = 1; sig <= NR_SIGNALS; sig++) {
-		if (signals_set(sig, SIG_DFL) == SIG_IGN)
-			signals_set(sig, SIG_IGN);
+	for (signal = 1; signal <= 64; signal++) {
+		if (signals_set(signal, SIG_DFL) == SIG_IGN)
+			signals_set(signal, SIG_IGN);
 	}
 }
 
 static void set_dispositions(const struct prelude *prelude)
 {
-	int sig;
-
 	if (!(prelude->flags & AVFORK_INHERIT_SIGNALS)) {
-		for (sig = 1; sig <= NR_SIGNALS; sig++)
-			signals_set(sig, SIG_DFL);
+		signals_reset(ALL_SIGNALS);
 		return;
 	}
 	if (!prelude->handlers_gone)

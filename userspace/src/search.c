@@ -6,11 +6,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sanitizer.h"
 #include "search.h"
 
 /* The system call: the functions of that name may be another library's. */
 static void exec_bare(const char *path, char *const argv[], char *const envp[])
 {
+	tsan_before(&tsan_child_ends);
 	syscall(SYS_execve, path, argv, envp);
 }
 
@@ -21,7 +23,7 @@ void search_exec(const char *file, const char *path, char *const argv[],
 	char name[PATH_MAX + NAME_MAX + 1];
 	bool denied = false;
 
-	if (!*file || strchr(file, '/')) {
+	if (!path || !*file || strchr(file, '/')) {
 		exec_bare(file, argv, envp);
 		return;
 	}

@@ -8,7 +8,7 @@
 #define SEARCH_DEFAULT "/bin:/usr/bin"	/* where there is no PATH */
 
 /*
- * execvpe(3) in the directories of @path, but that a file which is no program is
+ * execvpe(3) in the directories of @path, or execve(2) if that is NULL, but that a file which is no program is
  * no shell script either. Returns, with errno set, when nothing could be run.
  */
 void search_exec(const char *file, const char *path, char *const argv[],

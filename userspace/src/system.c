@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "exec.h"
@@ -25,7 +24,7 @@ static void cancelled(void *arg)
 {
 	const struct running *running = arg;
 
-	kill(running->pid, SIGKILL);
+	guard_kill(running->pid);
 	guard_reap(running->pid);
 	interrupts_restore(running->interrupts);
 }
