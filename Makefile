@@ -248,6 +248,7 @@ sanitize := -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recove
 # A crash is what some of them want to see.
 asan_options := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0
 sanitized_tests := library calls hazards descriptors reaping
+thread_sanitized_tests := calls descriptors reaping
 
 check-sanitized: selftests
 	rm -rf $(sanitized)

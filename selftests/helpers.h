@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -87,13 +88,37 @@ static inline bool backend_is(const char *name)
 }
 
 /* Whether what the test measures is the sanitizer's doing as well. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED true
 #elif defined(__has_feature)
 #define SANITIZED __has_feature(address_sanitizer)
 #else
 #define SANITIZED false
 #endif
+
+/* A thread of ThreadSanitizer's own. */
+#ifdef __SANITIZE_THREAD__
+#define SANITIZER_THREADS 1
+#else
+#define SANITIZER_THREADS 0
+#endif
+
+/* What musl lacks. */
+#ifndef W_EXITCODE
+#define W_EXITCODE(status, signal) ((status) << 8 | (signal))
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4
+#endif
+
+static inline size_t allocated_bytes(void)
+{
+#ifdef __GLIBC__
+	return mallinfo2().uordblks;
+#else
+	return 0;
+#endif
+}
 
 /* The carrier that stays for as long as the main thread, once there was a child. */
 #define RESERVED (backend_is("taskq") ? 0 : 1)
@@ -136,7 +161,7 @@ static inline unsigned int count_entries(const char *path)
 
 static inline unsigned int count_threads(void)
 {
-	return count_entries("/proc/self/task");
+	return count_entries("/proc/self/task") - SANITIZER_THREADS;
 }
 
 /* The amount that @path has under @name, in bytes, -1 when it is not there. */

@@ -4,7 +4,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -590,7 +589,7 @@ TEST_F(hidden, wait_is_cancelled)
 		void *result;
 
 		if (round == first)
-			before = mallinfo2().uordblks;
+			before = allocated_bytes();
 		waiter.pid = avforkx(variant->flags, wait_for, &go);
 		ASSERT_LT(0, waiter.pid);
 		ASSERT_EQ(0, pthread_create(&thread, NULL, wait_in_thread,
@@ -602,7 +601,7 @@ TEST_F(hidden, wait_is_cancelled)
 		ASSERT_EQ(0, reap(waiter.pid));
 	}
 	/* Less than 32 bytes a round. */
-	ASSERT_GT(before + (rounds - first) * 32, mallinfo2().uordblks);
+	ASSERT_GT(before + (rounds - first) * 32, allocated_bytes());
 }
 
 /*

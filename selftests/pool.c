@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -75,8 +74,6 @@ TEST(grows_and_shrinks)
 	unsigned int maps = 0, maps_before, fds = 0, round = 0;
 	static struct crowd crowd;
 
-	/* Which thread uses which of malloc's arenas is up to chance. */
-	mallopt(M_ARENA_MAX, 1);
 	ASSERT_EQ(1, count_threads());
 	/*
 	 * After the first round, glibc has a cache of thread stacks. That grows

@@ -8,8 +8,9 @@
 #define SEARCH_DEFAULT "/bin:/usr/bin"	/* where there is no PATH */
 
 /*
- * execvpe(3) in the directories of @path, or execve(2) if that is NULL, but that a file which is no program is
- * no shell script either. Returns, with errno set, when nothing could be run.
+ * execve(2) or, unless @path is NULL, execvpe(3) in the directories of that; but a
+ * file which is no program is no shell script either. Returns, with errno set, when
+ * nothing could be run.
  */
 void search_exec(const char *file, const char *path, char *const argv[],
 		 char *const envp[]);
