@@ -7,15 +7,25 @@
  *
  * Here is what comes of being a copy, and of stopping instead; descriptors.c,
  * reaping.c and memory.c have the rest, in the same manner.
+ *
+ * Memory that is shared and a descriptor table that is not have a hazard of their
+ * own, which fork() has not: whoever keeps a descriptor's number in memory meets
+ * another file under it in the child. Those tests show that it is real, too, and
+ * that AVFORK_SHARE_FDS is free of it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <syslog.h>
 
 #include "../kselftest_harness.h"
 #include "scenario.h"
@@ -126,6 +136,192 @@ TEST_F(hazard, random_numbers_repeat)
 	draws = draw_in_both(_metadata, avfork);
 	ASSERT_EQ(first, draws.by_child);
 	ASSERT_EQ(second, draws.by_parent);
+}
+
+/* Numbers of descriptors in shared memory */
+
+static pid_t by_sharing(int (*routine)(void *), void *arg)
+{
+	return avforkx(AVFORK_SHARE_FDS, routine, arg);
+}
+
+/**
+ * struct output - a stream of the parent that the child writes to
+ * @stream: the parent's
+ * @other:  the file that a redirected child has under the stream's number
+ */
+struct output {
+	FILE *stream;
+	FILE *other;
+};
+
+static int print_and_flush(void *arg)
+{
+	struct output *output = arg;
+
+	return fputs("child\n", output->stream) < 0 || fflush(output->stream);
+}
+
+static int redirect_and_print(void *arg)
+{
+	struct output *output = arg;
+
+	if (dup2(fileno(output->other), fileno(output->stream)) < 0)
+		return 1;
+	return print_and_flush(output);
+}
+
+static pid_t by_fork_redirected(int (*unused)(void *), void *arg)
+{
+	return by_fork(redirect_and_print, arg);
+}
+
+static pid_t by_granting(int (*routine)(void *), void *arg)
+{
+	struct output *output = arg;
+	const struct avfork_fd fd = {
+		.parent_fd = fileno(output->other),
+		.child_fd = fileno(output->stream),
+	};
+	const struct avfork_opts opts = {
+		.size = sizeof(opts), .fds = &fd, .nr_fds = 1,
+	};
+
+	return avfork_with(&opts, routine, arg);
+}
+
+/* What has been written to @file, of whatever process. */
+static const char *content(FILE *file)
+{
+	static char text[64];
+	ssize_t got = pread(fileno(file), text, sizeof(text) - 1, 0);
+
+	text[got < 0 ? 0 : got] = '\0';
+	return text;
+}
+
+/*
+ * The child of @spawn exits with @status, and this is what the two files have then.
+ * The child's error is the parent's: they share the stream.
+ */
+static void print_in(struct __test_metadata *_metadata, spawn_fn *spawn,
+		     int status, const char *in_stream, const char *in_other)
+{
+	struct output output = { tmpfile(), tmpfile() };
+
+	ASSERT_NE(NULL, output.stream);
+	ASSERT_NE(NULL, output.other);
+	ASSERT_GE(fputs("parent\n", output.stream), 0);
+	ASSERT_EQ(status, reap(spawn(print_and_flush, &output)));
+	ASSERT_EQ(status, !!ferror(output.stream));
+	ASSERT_EQ(0, fflush(output.stream));
+	ASSERT_STREQ(in_stream, content(output.stream));
+	ASSERT_STREQ(in_other, content(output.other));
+	fclose(output.stream);
+	fclose(output.other);
+}
+
+/*
+ * A child that flushes a stream writes what its parent has printed before to what
+ * the child has under the stream's number. The buffer is empty then, for the parent
+ * as well.
+ */
+TEST_F(hazard, output_of_the_parent_is_lost)
+{
+	print_in(_metadata, by_fork, 0, "parent\nchild\nparent\n", "");
+	/* A descriptor that is not open: the text is gone. */
+	print_in(_metadata, avfork, 1, "", "");
+
+	print_in(_metadata, by_fork_redirected, 0, "parent\n",
+		 "parent\nchild\n");
+	/* Another file: the text is there instead. */
+	print_in(_metadata, by_granting, 0, "", "parent\nchild\n");
+
+	print_in(_metadata, by_sharing, 0, "parent\nchild\n", "");
+}
+
+/*
+ * Go to a chroot with a socket in place of the system's log, which syslog() looks
+ * for by its path. Nothing is left of it in the file system when the log is closed.
+ */
+static int make_log(struct __test_metadata *_metadata)
+{
+	struct sockaddr_un address = {
+		.sun_family = AF_UNIX, .sun_path = "/dev/log",
+	};
+	int log;
+
+	/* The device of the library's, if any, is not in there. */
+	ASSERT_NE(NULL, avfork_backend());
+	ASSERT_EQ(0, unshare(CLONE_NEWNS));
+	ASSERT_EQ(0, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	ASSERT_EQ(0, mount("none", "/tmp", "tmpfs", 0, NULL));
+	ASSERT_EQ(0, mkdir("/tmp/dev", 0700));
+	ASSERT_EQ(0, chroot("/tmp"));
+	log = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ASSERT_GE(log, 0);
+	ASSERT_EQ(0, bind(log, (struct sockaddr *)&address, sizeof(address)));
+	return log;
+}
+
+/* Whether what has arrived at @socket, all of which is read, has @text in it. */
+static bool arrived(int socket, const char *text)
+{
+	char message[256];
+	bool found = false;
+	ssize_t got;
+
+	while ((got = recv(socket, message, sizeof(message) - 1,
+			   MSG_DONTWAIT)) > 0) {
+		message[got] = '\0';
+		found |= strstr(message, text) != NULL;
+	}
+	return found;
+}
+
+static int log_a_line(void *text)
+{
+	syslog(LOG_INFO, "%s", (char *)text);
+	return 0;
+}
+
+/* Whether the client of a server gets what that logs when a child has logged. */
+static bool client_gets_the_log(struct __test_metadata *_metadata, int log,
+				spawn_fn *spawn)
+{
+	int client[2];
+	bool gets;
+
+	/* As inetd has it: the connection is descriptor 0. */
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, client));
+	ASSERT_EQ(0, dup2(client[0], 0));
+	openlog("server", LOG_NDELAY, LOG_DAEMON);
+	ASSERT_EQ(0, reap(spawn(log_a_line, "of the child")));
+	ASSERT_TRUE(arrived(log, "of the child"));
+	log_a_line("secret");
+	gets = arrived(client[1], "secret");
+	ASSERT_EQ(!gets, arrived(log, "secret"));
+	closelog();
+	close(client[0]);
+	close(client[1]);
+	return gets;
+}
+
+/*
+ * The C library keeps the number of the log's socket. Under that the child has
+ * nothing; so syslog() there opens another socket, and keeps its number, which is
+ * somebody else's in the parent.
+ */
+TEST_F(hazard, log_goes_to_a_client)
+{
+	int log;
+
+	if (geteuid())
+		SKIP(return, "needs root, for a log of its own");
+	log = make_log(_metadata);
+	ASSERT_FALSE(client_gets_the_log(_metadata, log, by_fork));
+	ASSERT_TRUE(client_gets_the_log(_metadata, log, avfork));
+	ASSERT_FALSE(client_gets_the_log(_metadata, log, by_sharing));
 }
 
 /* Locks and threads */
