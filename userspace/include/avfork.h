@@ -4,13 +4,19 @@
  *
  * A child made here shares the caller's memory, runs a function on a stack of
  * its own while the caller goes on, and starts with an empty descriptor table,
- * an empty signal mask and every disposition at its default. What else it shall
- * have is granted in the call. It should exec or return soon: what its function
- * returns is its exit status.
+ * an empty signal mask and every disposition at its default. What else the child
+ * shall have is granted in the call. A child should exec or return soon: what its
+ * function returns is the exit status.
  *
- * Each call that can fail returns -1 with errno set, and has then made no child
- * and kept nothing. All may be called from any number of threads at once, none
- * from a signal handler or a child of vfork(2).
+ * The function may do what a thread may. But what holds a descriptor's number in
+ * memory belongs to the parent: streams (stdio), syslog, resolver and NSS caches,
+ * event loops, TLS and database handles, C++ thread_locals that own a descriptor.
+ * Write with dprintf() or write() to descriptors that were granted; or share the
+ * descriptor table, too, by AVFORK_SHARE_FDS. avfork(7) has the other exceptions.
+ *
+ * Each call that can fail returns -1 (NULL for a pointer) with errno set; then there
+ * is no child, and nothing is kept. All calls may be made from any number of threads
+ * at once, none from a signal handler or a child of vfork(2).
  */
 #ifndef AVFORK_H
 #define AVFORK_H
@@ -31,10 +37,12 @@ extern "C" {
 /*
  * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO,
  * AVFORK_INTO_CGROUP, AVFORK_INHERIT_FDS, AVFORK_INHERIT_SIGNALS,
- * AVFORK_AUTOKILL, AVFORK_AUTOREAP, AVFORK_NNP and AVFORK_SHARE_FDS. With AVFORK_NOSIGCHLD or
- * AVFORK_WAITPID the child is one that only avfork_waitpid() (or a wait with
- * __WALL) reaps and whose death sends no signal, before an exec and after it:
- * Linux has no way to give one alone.
+ * AVFORK_AUTOKILL, AVFORK_AUTOREAP, AVFORK_NNP and AVFORK_SHARE_FDS, which goes with
+ * no grants, AVFORK_STDIO or AVFORK_INHERIT_FDS.
+ *
+ * AVFORK_NOSIGCHLD and AVFORK_WAITPID each do what both say, before an exec and after
+ * it, for Linux has no way to give one alone: only avfork_waitpid() reaps the child,
+ * and its death sends no signal.
  */
 #define AVFORK_NOSIGCHLD	0x10000	/* no SIGCHLD when the child dies */
 #define AVFORK_WAITPID		0x20000	/* out of reach of a program's wait() */
@@ -48,11 +56,11 @@ extern "C" {
  * @pidfd:      receives a pidfd of the child, close-on-exec; NULL for none
  * @cgroup_fd:  with AVFORK_INTO_CGROUP: the child's cgroup v2 directory
  * @namespaces: CLONE_NEW*: namespaces made anew for the child
- * @stack:      lowest byte of the child's stack, a multiple of 16; it belongs
- *              to the child until that has exec'd or died. NULL: the library's
+ * @stack:      lowest byte of the child's stack, a multiple of 16; the child's
+ *              until it has exec'd or died. NULL: a stack of the library's
  * @stack_size: bytes. With a @stack, a multiple of 16, at least
- *              AVFORK_STACK_MIN; without, the least that it shall have, 0 for
- *              the default (256 KiB)
+ *              AVFORK_STACK_MIN; without, the least that the stack shall have,
+ *              0 for the default (256 KiB)
  * @reserved:   zero
  */
 struct avfork_opts {
@@ -97,8 +105,8 @@ pid_t avfork_with(const struct avfork_opts *opts,
  * @argv: its arguments
  * @envp: its environment; NULL for the caller's
  *
- * All is copied. Return: the child's pid; where the exec fails the child exits
- * with 127. With AVFORK_SYNC the call fails instead, with exec's errno.
+ * All arguments are copied. Return: the child's pid; where the exec fails the child
+ * exits with 127. With AVFORK_SYNC the call fails instead, with exec's errno.
  */
 pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 		  char *const argv[], char *const envp[]);
@@ -119,7 +127,7 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t));
  *           nothing: the stream's descriptor is close-on-exec
  *
  * Return: the stream, at once, for avfork_pclose(). Where the command cannot be
- * started it is at its end, or fails with EPIPE.
+ * started the stream is at its end, or fails with EPIPE.
  */
 FILE *avfork_popen(const char *command, const char *type);
 
@@ -130,9 +138,9 @@ FILE *avfork_popen(const char *command, const char *type);
 FILE *avfork_popenv(char *const argv[], const char *type);
 
 /**
- * avfork_pclose - close such a stream and wait for its command
+ * avfork_pclose - close a stream of avfork_popen() and wait for its command
  *
- * Return: its status, as waitpid(2) has it.
+ * Return: the command's status, as waitpid(2) has it.
  */
 int avfork_pclose(FILE *stream);
 
@@ -140,7 +148,7 @@ int avfork_pclose(FILE *stream);
  * avfork_system - system(3): run a command of the shell and wait for it
  * @command: as for avfork_popen(). NULL: whether there is a shell
  *
- * Return: its status, as waitpid(2) has it.
+ * Return: the command's status, as waitpid(2) has it.
  */
 int avfork_system(const char *command);
 
@@ -150,11 +158,11 @@ int avfork_system(const char *command);
 pid_t avfork_waitpid(pid_t pid, int *status, int options);
 
 /**
- * avfork_reserve - keep calls cheap
- * @children: for so many children at a time what the library needs is made now, and
- *            stays. 0: nothing stays that is not in use
+ * avfork_reserve - keep calls cheap, or a program single-threaded
+ * @children: make what so many children at a time need, and keep that. 0: keep
+ *            nothing that is not in use; the threads leave within two seconds
  *
- * Without a call, what one child needs stays.
+ * Unless this is called, what one child needs is kept.
  *
  * Return: 0.
  */
