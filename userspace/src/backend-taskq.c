@@ -29,18 +29,20 @@
 #define STACK_SIZE	(POOL_STACK_SIZE + 64 * 1024)
 
 /**
- * struct worker - what a worker thread is to do
+ * struct worker - what a worker thread is to do, on the stack of its caller. That
+ * waits while the loan of @prelude is STARTING
  * @memory:  with @prelude
- * @prelude: the child's. Its loan is STARTING until the child or the thread has told
- *           the caller, who waits for that, of
- * @pid:     the child's pid, or -1
+ * @prelude: the child's
+ * @pid:     by the child or the thread: the child's pid, or -1
  * @error:   why there is none
+ * @tid:     of the thread, if there is none
  */
 struct worker {
 	struct carrier memory;
 	struct prelude *prelude;
-	pid_t *pid;
-	int *error;
+	pid_t pid;
+	int error;
+	pid_t tid;
 };
 
 /* The child's pid, or -1, when it has exec'd or died. @told: unless NULL, before. */
@@ -63,19 +65,22 @@ static pid_t vfork_run(struct prelude *prelude, pid_t *told)
 
 static void *worker_thread(void *arg)
 {
-	const struct worker worker = *(struct worker *)arg;
-	const struct loan loan = worker.prelude->loan;
+	struct worker *worker = arg;
+	struct prelude *prelude = worker->prelude;
+	const struct carrier memory = worker->memory;
+	const struct loan loan = prelude->loan;
 	pid_t pid;
 
 	prctl(PR_SET_NAME, "avfork-worker");
 	rseq_unregister();
-	pid = vfork_run(worker.prelude, worker.pid);
+	pid = vfork_run(prelude, &worker->pid);
 	/* There is no child, or it was killed before it could tell. */
 	if (loan_is(&loan, LOAN_STARTING)) {
-		*worker.pid = pid;
-		*worker.error = errno;
+		worker->pid = pid;
+		worker->error = errno;
+		worker->tid = (pid_t)syscall(SYS_gettid);
 	}
-	carrier_unmap(&worker.memory);
+	carrier_unmap(&memory);
 	pool_put(&loan);
 	if (pid >= 0)
 		guard_watch(pid);
@@ -86,8 +91,7 @@ static pid_t spawn_by_worker(struct child *child)
 {
 	struct worker worker;
 	struct carrier carrier;
-	int error = 0, no_child = 0;
-	pid_t pid = -1;
+	int error;
 
 	if (pool_get_word(&child->loan))
 		return -1;
@@ -96,7 +100,7 @@ static pid_t spawn_by_worker(struct child *child)
 		return -1;
 	}
 	worker = (struct worker) {
-		.memory = carrier, .pid = &pid, .error = &no_child,
+		.memory = carrier, .pid = -1,
 	};
 	carrier.loan = child->loan;
 	worker.prelude = prelude_put_grants(&carrier, child);
@@ -107,9 +111,11 @@ static pid_t spawn_by_worker(struct child *child)
 		error = thread_start(STACK_SIZE, worker_thread, &worker, NULL);
 		if (!error) {
 			loan_wait_while(&child->loan, LOAN_STARTING);
-			if (pid < 0)
-				errno = no_child;
-			return pid;
+			if (worker.pid < 0) {
+				thread_wait_gone(worker.tid);
+				errno = worker.error;
+			}
+			return worker.pid;
 		}
 	}
 	carrier_unmap(&worker.memory);

@@ -79,7 +79,7 @@ static pid_t spawn_sync(struct child *child, const struct maker *maker)
 	/* In a forked copy of a child, or a signal's handler, that may be so. */
 	const bool was_lent = guest_lent;
 	struct prelude *prelude;
-	bool pauses = false;
+	int sequences = 0;
 	pid_t pid = -1;
 
 	if (carrier_map(&mapped, prelude_stack_size(child)))
@@ -87,15 +87,18 @@ static pid_t spawn_sync(struct child *child, const struct maker *maker)
 	/* Less what the prelude takes. */
 	carrier = mapped;
 	prelude = maker->put(&carrier, child);
-	if (prelude) {
-		/* Only the program's own functions know of these sequences. */
-		pauses = !child->execs && rseq_unregister() > 0;
+	/* Only the program's own functions know of these sequences. */
+	if (prelude && !child->execs)
+		sequences = rseq_unregister();
+	if (prelude && sequences >= 0) {
 		guest_lent = true;
 		pid = maker->make(child, &carrier, prelude);
 		guest_lent = was_lent;
-		if (pauses)
-			rseq_register();
+	} else if (prelude) {
+		errno = EAGAIN;
 	}
+	if (sequences > 0)
+		rseq_register();
 	carrier_unmap(&mapped);
 	return pid;
 }

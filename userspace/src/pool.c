@@ -412,7 +412,16 @@ int avfork_reserve(unsigned int children)
 		errno = EINVAL;
 		return -1;
 	}
+	if (is_guest()) {
+		errno = EDEADLK;
+		return -1;
+	}
+	/* What stays must leave when the main thread ends. */
 	main_thread_watch(the);
+	if (!atomic_load(&the->watched)) {
+		errno = EAGAIN;
+		return -1;
+	}
 	atomic_store(&the->asked, children + 1);
 	nudge_all(the);
 	for (i = 0; i < children; i++) {

@@ -14,7 +14,7 @@
 #include "thread.h"
 
 /* A program with more thread-local storage than that has no threads either. */
-#define STACK_AT_MOST	((size_t)1 << 32)
+#define STACK_AT_MOST	((size_t)1 << 28)
 
 static char *lowest_byte(pthread_t thread)
 {
