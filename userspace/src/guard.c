@@ -158,15 +158,14 @@ static int child_pidfd(const struct guard *guard)
 
 /*
  * Whether the child has died, which a pidfd shows a moment before its guardian can
- * be waited for.
+ * be waited for. @group: false unless that is the guardian's process group; 0: any.
  */
-static bool child_died(const struct guard *guard, pid_t any)
+static bool child_died(const struct guard *guard, pid_t group)
 {
 	const struct timespec now = { 0 };
 	struct pollfd poll = { .events = POLLIN };
 
-	(void)any;
-	if (!guard->pid)
+	if (!guard->pid || (group && getpgid(guard->guardian) != group))
 		return false;
 	poll.fd = child_pidfd(guard);
 	if (poll.fd >= 0) {
@@ -348,7 +347,7 @@ static pid_t wait_guard(struct guard *guard, int *status, int options)
 	pid_t found = waitpid(guardian, status, options | __WALL);
 
 	/* The program may have seen by a pidfd that the child has died. */
-	if (!found && child_died(guard, child))
+	if (!found && child_died(guard, 0))
 		found = waitpid(guardian, status,
 				(options & ~WNOHANG) | __WALL);
 	if (found <= 0)
@@ -362,12 +361,11 @@ static pid_t wait_guard(struct guard *guard, int *status, int options)
 }
 
 /*
- * Wait for any child, or any of a group, as waitpid(2), but reap none: its pid, 0
- * or -1.
+ * Wait for any child, or unless @group is 0 for any of that, as waitpid(2), but reap
+ * none: its pid, 0 or -1.
  */
-static pid_t look(pid_t pid, int options)
+static pid_t look(pid_t group, int options)
 {
-	id_t group = pid ? 0U - (id_t)pid : (id_t)getpgrp();
 	siginfo_t info = { .si_pid = 0 };
 
 	/* What waitid(2) takes and waitpid(2) does not. */
@@ -375,7 +373,7 @@ static pid_t look(pid_t pid, int options)
 		errno = EINVAL;
 		return -1;
 	}
-	if (waitid(pid == -1 ? P_ALL : P_PGID, group, &info,
+	if (waitid(group ? P_PGID : P_ALL, (id_t)group, &info,
 		   options | WEXITED | WNOWAIT | __WALL))
 		return -1;
 	return info.si_pid;
@@ -387,18 +385,18 @@ static pid_t look(pid_t pid, int options)
  */
 static pid_t wait_any(pid_t pid, int *status, int options)
 {
+	/* Without overflow; waitid(2) refuses what is no group. */
+	const pid_t group = pid == -1 ? 0 : pid ? (pid_t)(0U - (id_t)pid) :
+						  getpgrp();
+
 	for (;;) {
 		struct guard *guard;
-		pid_t found = look(pid, options);
+		pid_t found = look(group, options);
 
 		if (found < 0)
 			return found;
-		if (found)
-			guard = guard_find(guardian_is, found);
-		else if (pid == -1)
-			guard = guard_find(child_died, 0);
-		else
-			return 0;
+		guard = found ? guard_find(guardian_is, found) :
+				guard_find(child_died, group);
 		if (!found && !guard)
 			return 0;
 		if (!guard)
