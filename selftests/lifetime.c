@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How long libavfork's children live, and what is left of them: AVFORK_AUTOKILL,
- * AVFORK_AUTOREAP; and what they can become: AVFORK_NNP.
+ * AVFORK_AUTOREAP; what they can become: AVFORK_NNP; and what is left of a program
+ * that has ended before them.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -9,7 +10,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <avfork.h>
@@ -361,6 +364,390 @@ TEST(autoreap_with_the_callers_signals)
 		      NULL);
 	/* A thread of the library's cannot give them; a kernel can. */
 	ASSERT_TRUE(pid > 0 || (pid == -1 && errno == EOPNOTSUPP));
+}
+
+/*
+ * What a program leaves: children that have become programs, and nothing of its
+ * memory, which the library's way to hide a child may not keep.
+ */
+
+#define ESTATE_SIZE	(16 << 20)
+
+/* How a program ends: as owners do, and these. */
+enum { BY_EXEC_IN_THREAD = BY_EXEC + 1, BY_LAST_THREAD };
+
+/**
+ * struct estate - a program with memory and one child, and what the test has of it
+ * @make:   makes the child, whose standard input and output is @wire[1]; nonzero
+ * @flags:  for that
+ * @end:    how the program ends, when it is told to
+ * @memory: a file that the program has mapped
+ * @wire:   a conversation with the child: it answers what it is sent
+ * @line:   with the program, which waits for a byte there, and answers if it has
+ *          become another
+ * @pid:    the program
+ */
+struct estate {
+	bool (*make)(const struct estate *estate);
+	int flags;
+	int end;
+	int memory;
+	int wire[2];
+	int line[2];
+	pid_t pid;
+};
+
+static bool answers(int fd)
+{
+	char byte = 'a';
+
+	return send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && read(fd, &byte, 1) == 1;
+}
+
+static bool is_silent(int fd, int milliseconds)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLIN };
+
+	return poll(&poller, 1, milliseconds) == 0;
+}
+
+/* Whether nobody is at the other end of @fd any more. */
+static bool is_over(int fd)
+{
+	char byte;
+
+	return read(fd, &byte, 1) <= 0;
+}
+
+/* Whether anybody has the file mapped to write to it: it could not be sealed. */
+static bool is_mapped(int memory)
+{
+	return fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE) && errno == EBUSY;
+}
+
+static bool make_program(const struct estate *estate)
+{
+	const struct avfork_fd fds[] = {
+		{ estate->wire[1], 0, 0, 0 }, { estate->wire[1], 1, 0, 0 },
+	};
+	const struct avfork_opts opts = {
+		.size = sizeof(opts), .flags = estate->flags, .fds = fds,
+		.nr_fds = 2,
+	};
+
+	return avfork_exec(&opts, "/bin/cat", (char *[]){ "cat", NULL },
+			   NULL) > 0;
+}
+
+static bool make_command(const struct estate *estate)
+{
+	/* Of its standard ones the stream is but one. */
+	return dup2(estate->wire[1], 1) == 1 && dup2(estate->wire[1], 2) == 2 &&
+	       avfork_popen("exec cat <&2", "w");
+}
+
+static int answer(void *arg)
+{
+	const struct estate *estate = arg;
+	char byte;
+
+	while (read(estate->wire[1], &byte, 1) == 1 &&
+	       write(estate->wire[1], &byte, 1) == 1)
+		;
+	return 0;
+}
+
+/* The older way: a process that is there for another, and stays. */
+static bool make_by_clone(const struct estate *estate)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+
+	return clone(answer, stack + sizeof(stack), CLONE_VM | SIGCHLD,
+		     (void *)estate) > 0;
+}
+
+static void *exec_in_thread(void *arg)
+{
+	(void)arg;
+	execv("/bin/cat", (char *[]){ "cat", NULL });
+	_exit(1);
+}
+
+static void *end_when_told(void *arg)
+{
+	const struct estate *estate = arg;
+	char byte;
+
+	(void)!read(estate->line[1], &byte, 1);
+	return NULL;
+}
+
+static int leave_estate(struct estate *estate)
+{
+	pthread_t thread;
+	void *map;
+
+	close(estate->wire[0]);
+	close(estate->line[0]);
+	map = mmap(NULL, ESTATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   estate->memory, 0);
+	REQUIRE(map != MAP_FAILED);
+	memset(map, 1, ESTATE_SIZE);
+	REQUIRE(estate->make(estate));
+	REQUIRE(dup2(estate->line[1], 0) == 0 && dup2(0, 1) == 1 &&
+		dup2(0, 2) == 2);
+	close(estate->wire[1]);
+
+	if (estate->end == BY_LAST_THREAD) {
+		REQUIRE(!pthread_create(&thread, NULL, end_when_told, estate));
+		pthread_exit(NULL);
+	}
+	end_when_told(estate);
+	if (estate->end == BY_SIGKILL)
+		kill(getpid(), SIGKILL);
+	if (estate->end == BY_EXEC)
+		exec_in_thread(NULL);
+	if (estate->end == BY_EXEC_IN_THREAD) {
+		REQUIRE(!pthread_create(&thread, NULL, exec_in_thread, NULL));
+		pause();
+	}
+	return 0;
+}
+
+/* Start the program. It has a child by then that has become a program itself. */
+static bool estate_start(struct estate *estate)
+{
+	estate->memory = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (ftruncate(estate->memory, ESTATE_SIZE) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, estate->wire) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, estate->line))
+		return false;
+	estate->pid = fork();
+	if (!estate->pid)
+		_exit(leave_estate(estate));
+	close(estate->wire[1]);
+	close(estate->line[1]);
+	return answers(estate->wire[0]);
+}
+
+/* Have the program end in its way. */
+static bool estate_end(struct estate *estate)
+{
+	char byte = 'b';
+
+	if (send(estate->line[0], &byte, 1, MSG_NOSIGNAL) != 1)
+		return false;
+	if (estate->end == BY_EXEC || estate->end == BY_EXEC_IN_THREAD)
+		return answers(estate->line[0]);
+	return COMES_TRUE(waitpid(estate->pid, NULL, WNOHANG) == estate->pid,
+			  IDLE_LIMIT);
+}
+
+/* And nobody have anything of it any more. */
+static bool estate_close(struct estate *estate)
+{
+	bool freed;
+
+	shutdown(estate->wire[0], SHUT_WR);
+	close(estate->line[0]);
+	while (!is_over(estate->wire[0]))
+		;
+	waitpid(estate->pid, NULL, 0);
+	freed = COMES_TRUE(!is_mapped(estate->memory), IDLE_LIMIT);
+	close(estate->wire[0]);
+	close(estate->memory);
+	return freed;
+}
+
+FIXTURE(estate)
+{
+};
+
+FIXTURE_VARIANT(estate)
+{
+	int end;
+};
+
+FIXTURE_SETUP(estate)
+{
+}
+
+FIXTURE_TEARDOWN(estate)
+{
+}
+
+FIXTURE_VARIANT_ADD(estate, exit) { .end = BY_EXIT };
+FIXTURE_VARIANT_ADD(estate, sigkill) { .end = BY_SIGKILL };
+FIXTURE_VARIANT_ADD(estate, exec) { .end = BY_EXEC };
+FIXTURE_VARIANT_ADD(estate, exec_in_thread) { .end = BY_EXEC_IN_THREAD };
+FIXTURE_VARIANT_ADD(estate, last_thread) { .end = BY_LAST_THREAD };
+
+TEST_F(estate, memory_is_freed)
+{
+	/* The last: a thread of the library's stays for as long as the child. */
+	const struct {
+		bool (*make)(const struct estate *estate);
+		int flags;
+		bool has_thread;
+	} ways[] = {
+		{ make_program, 0, backend_is("taskq") },
+		{ make_program, AVFORK_SYNC, false },
+		{ make_program, AVFORK_WAITPID, !backend_is("kernel") },
+		{ make_program, AVFORK_NOSIGCHLD | AVFORK_SYNC,
+		  !backend_is("kernel") },
+		{ make_program, AVFORK_AUTOREAP, true },
+		{ make_command, 0, !backend_is("kernel") },
+	};
+	struct estate estate = { .make = make_by_clone, .end = variant->end };
+	size_t i;
+
+	/* The control: who shares the memory keeps it. */
+	ASSERT_TRUE(estate_start(&estate) && estate_end(&estate));
+	ASSERT_TRUE(is_mapped(estate.memory));
+	ASSERT_TRUE(answers(estate.wire[0]));
+	ASSERT_TRUE(is_mapped(estate.memory));
+	ASSERT_TRUE(estate_close(&estate));
+
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		estate.make = ways[i].make;
+		estate.flags = ways[i].flags;
+		ASSERT_TRUE(estate_start(&estate));
+		ASSERT_TRUE(is_mapped(estate.memory));
+		if (variant->end == BY_LAST_THREAD && ways[i].has_thread) {
+			/* As a thread that is still at work: with its child. */
+			ASSERT_EQ(1, send(estate.line[0], "b", 1, 0));
+			ASSERT_TRUE(answers(estate.wire[0]));
+			ASSERT_TRUE(estate_close(&estate));
+			continue;
+		}
+		ASSERT_TRUE(estate_end(&estate))
+			TH_LOG("the program goes on, way %zu", i);
+		ASSERT_TRUE(COMES_TRUE(!is_mapped(estate.memory), IDLE_LIMIT))
+			TH_LOG("its memory stays, way %zu", i);
+		/* The child lives on. */
+		ASSERT_TRUE(answers(estate.wire[0]));
+		ASSERT_TRUE(estate_close(&estate));
+	}
+}
+
+TEST_F(estate, memory_is_freed_of_the_killed)
+{
+	const int flags[] = {
+		AVFORK_AUTOKILL, AVFORK_AUTOKILL | AVFORK_WAITPID,
+		AVFORK_AUTOKILL | AVFORK_AUTOREAP,
+	};
+	struct estate estate = { .make = make_program, .end = variant->end };
+	size_t i;
+
+	if (geteuid())
+		SKIP(return, "needs root, whose children may be killed");
+	if (variant->end == BY_LAST_THREAD)
+		SKIP(return, "the program goes on until the child has ended");
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		estate.flags = flags[i];
+		ASSERT_TRUE(estate_start(&estate) && estate_end(&estate));
+		ASSERT_TRUE(is_over(estate.wire[0]));
+		ASSERT_TRUE(estate_close(&estate));
+	}
+}
+
+/*
+ * A child that asks to be killed with its parent (setpriv --pdeathsig, bubblewrap,
+ * Go's Pdeathsig): to the kernel that is the thread that has made it.
+ */
+
+static int program_with_death_signal(void *arg)
+{
+	char *const argv[] = { "cat", NULL };
+
+	(void)arg;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return execv("/bin/cat", argv);
+}
+
+static bool make_with_death_signal(const struct estate *estate)
+{
+	const struct avfork_fd fds[] = {
+		{ estate->wire[1], 0, 0, 0 }, { estate->wire[1], 1, 0, 0 },
+	};
+	const struct avfork_opts opts = {
+		.size = sizeof(opts), .flags = estate->flags, .fds = fds,
+		.nr_fds = 2,
+	};
+
+	return avfork_with(&opts, program_with_death_signal, NULL) > 0;
+}
+
+static void *fork_with_death_signal(void *arg)
+{
+	const struct estate *estate = arg;
+	int asked[2];
+	pid_t pid;
+
+	if (pipe2(asked, O_CLOEXEC))
+		return NULL;
+	pid = fork();
+	if (!pid) {
+		dup2(estate->wire[1], 0);
+		dup2(estate->wire[1], 1);
+		_exit(program_with_death_signal(NULL));
+	}
+	/* It has asked when it has exec'd, and is to do so before its maker ends. */
+	close(asked[1]);
+	is_over(asked[0]);
+	close(asked[0]);
+	return (void *)(long)(pid > 0);
+}
+
+/* The older way: a thread that is there to make a child, and ends. */
+static bool make_in_thread_with_death_signal(const struct estate *estate)
+{
+	pthread_t thread;
+	void *made;
+
+	return !pthread_create(&thread, NULL, fork_with_death_signal,
+			       (void *)estate) &&
+	       !pthread_join(thread, &made) && made;
+}
+
+TEST(death_signal_of_the_parent)
+{
+	static const int flags[] = {
+		0, AVFORK_SYNC, AVFORK_WAITPID, AVFORK_NOSIGCHLD,
+		AVFORK_WAITPID | AVFORK_SYNC, AVFORK_AUTOREAP,
+	};
+	struct estate estates[ARRAY_SIZE(flags)] = { };
+	size_t i;
+
+	/* Longer than the threads of the library stay that have nothing to do. */
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		estates[i].make = make_with_death_signal;
+		estates[i].flags = flags[i];
+		estates[i].end = i % 2 ? BY_EXIT : BY_SIGKILL;
+		ASSERT_TRUE(estate_start(&estates[i]));
+	}
+	ASSERT_TRUE(is_silent(estates[0].wire[0], 3000));
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		ASSERT_TRUE(answers(estates[i].wire[0]))
+			TH_LOG("killed while its parent lived: flags %x",
+			       flags[i]);
+		ASSERT_TRUE(estate_end(&estates[i]));
+		ASSERT_TRUE(is_over(estates[i].wire[0]))
+			TH_LOG("outlives its parent: flags %x", flags[i]);
+		ASSERT_TRUE(estate_close(&estates[i]));
+	}
+}
+
+TEST(death_signal_of_a_thread)
+{
+	struct estate estate = { .make = make_in_thread_with_death_signal };
+
+	/* The control: whether it comes to answer or not, it does not live. */
+	estate_start(&estate);
+	ASSERT_TRUE(is_over(estate.wire[0]));
+	ASSERT_EQ(0, waitpid(estate.pid, NULL, WNOHANG));
+	ASSERT_TRUE(estate_end(&estate));
+	ASSERT_TRUE(estate_close(&estate));
 }
 
 TEST_HARNESS_MAIN
