@@ -24,22 +24,20 @@
 #include "carrier.h"
 #include "guard.h"
 #include "thread.h"
-#include "sanitizer.h"
+#include "tsan.h"
 
 #define STACK_SIZE	(POOL_STACK_SIZE + 64 * 1024)
 
 /**
- * struct worker - what a worker thread is to do, on the stack of its caller. That
- * waits while the loan of @prelude is STARTING
- * @memory:  with @prelude
- * @prelude: the child's
- * @pid:     by the child or the thread: the child's pid, or -1
- * @error:   why there is none
- * @tid:     of the thread, if there is none
+ * struct worker - what a worker thread is to do, on the stack of the caller that waits
+ * @child: what to make. Its loan is STARTING until the child or the thread has told of
+ *         that: from then on only the caller has this
+ * @pid:   the child's pid, or -1
+ * @error: why there is none
+ * @tid:   the thread's, if there is none
  */
 struct worker {
-	struct carrier memory;
-	struct prelude *prelude;
+	const struct child *child;
 	pid_t pid;
 	int error;
 	pid_t tid;
@@ -63,24 +61,29 @@ static pid_t vfork_run(struct prelude *prelude, pid_t *told)
 	return pid;
 }
 
+/* The prelude is put on our stack, which libc has again when we leave. */
 static void *worker_thread(void *arg)
 {
 	struct worker *worker = arg;
-	struct prelude *prelude = worker->prelude;
-	const struct carrier memory = worker->memory;
-	const struct loan loan = prelude->loan;
-	pid_t pid;
+	const struct loan loan = worker->child->loan;
+	char memory[prelude_size(worker->child)] __attribute__((aligned(16)));
+	struct carrier carrier = {
+		.loan = loan, .stack = memory, .stack_size = sizeof(memory),
+	};
+	struct prelude *prelude;
+	pid_t pid = -1;
 
 	prctl(PR_SET_NAME, "avfork-worker");
 	rseq_unregister();
-	pid = vfork_run(prelude, &worker->pid);
+	prelude = prelude_put_grants(&carrier, worker->child);
+	if (prelude)
+		pid = vfork_run(prelude, &worker->pid);
 	/* There is no child, or it was killed before it could tell. */
 	if (loan_is(&loan, LOAN_STARTING)) {
 		worker->pid = pid;
 		worker->error = errno;
 		worker->tid = (pid_t)syscall(SYS_gettid);
 	}
-	carrier_unmap(&memory);
 	pool_put(&loan);
 	if (pid >= 0)
 		guard_watch(pid);
@@ -89,39 +92,25 @@ static void *worker_thread(void *arg)
 
 static pid_t spawn_by_worker(struct child *child)
 {
-	struct worker worker;
-	struct carrier carrier;
+	struct worker worker = { .child = child };
 	int error;
 
 	if (pool_get_word(&child->loan))
 		return -1;
-	if (carrier_map(&carrier, prelude_stack_size(child))) {
+	loan_set(&child->loan, LOAN_STARTING);
+	error = thread_start(STACK_SIZE + prelude_size(child), worker_thread,
+			     &worker, NULL);
+	if (error) {
 		pool_put(&child->loan);
+		errno = error;
 		return -1;
 	}
-	worker = (struct worker) {
-		.memory = carrier, .pid = -1,
-	};
-	carrier.loan = child->loan;
-	worker.prelude = prelude_put_grants(&carrier, child);
-	if (!worker.prelude) {
-		error = errno;
-	} else {
-		loan_set(&child->loan, LOAN_STARTING);
-		error = thread_start(STACK_SIZE, worker_thread, &worker, NULL);
-		if (!error) {
-			loan_wait_while(&child->loan, LOAN_STARTING);
-			if (worker.pid < 0) {
-				thread_wait_gone(worker.tid);
-				errno = worker.error;
-			}
-			return worker.pid;
-		}
+	loan_wait_while(&child->loan, LOAN_STARTING);
+	if (worker.pid < 0) {
+		thread_wait_gone(worker.tid);
+		errno = worker.error;
 	}
-	carrier_unmap(&worker.memory);
-	pool_put(&child->loan);
-	errno = error;
-	return -1;
+	return worker.pid;
 }
 
 static pid_t make_here(const struct child *child, struct carrier *carrier,

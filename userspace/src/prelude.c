@@ -40,6 +40,18 @@ static bool copies(const struct child *child)
 	return child->copy && !(child->opts->flags & AVFORK_SYNC);
 }
 
+size_t prelude_size(const struct child *child)
+{
+	size_t size = sizeof(struct prelude) + 4 * 16;
+
+	/* More than any table holds is refused when the grants are put there. */
+	if (child->opts->nr_fds <= AVFORK_FD_LIMIT)
+		size += grants_size(child);
+	if (copies(child))
+		size += child->copy_size;
+	return round_up(size);
+}
+
 size_t prelude_stack_size(const struct child *child)
 {
 	const struct avfork_opts *opts = child->opts;
@@ -52,12 +64,7 @@ size_t prelude_stack_size(const struct child *child)
 	/* More than can be mapped, and no overflow. */
 	if (size > PTRDIFF_MAX / 2)
 		return size;
-	/* More than any table holds is refused when the grants are put there. */
-	if (opts->nr_fds <= AVFORK_FD_LIMIT)
-		size += grants_size(child);
-	if (copies(child))
-		size += child->copy_size;
-	return size + sizeof(struct prelude) + 4 * 16;
+	return size + prelude_size(child);
 }
 
 static void *take(struct carrier *carrier, size_t size)

@@ -50,6 +50,9 @@ struct prelude {
 	struct avfork_fd fds[];
 };
 
+/* How much memory @child's prelude needs, a multiple of 16. */
+size_t prelude_size(const struct child *child);
+
 /* How much stack @child needs: for what it runs, and the prelude. */
 size_t prelude_stack_size(const struct child *child);
 
