@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -1170,6 +1171,92 @@ TEST(in_a_child)
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
 }
 
+static void done_is_not_called(pid_t pid)
+{
+	(void)pid;
+	abort();
+}
+
+static int all_calls_refuse(void *arg)
+{
+	char *const argv[] = { "true", NULL };
+	static const int flags[] = {
+		AVFORK_SYNC, AVFORK_WAITPID, AVFORK_AUTOREAP,
+		AVFORK_AUTOKILL | AVFORK_NNP,
+	};
+	size_t i;
+
+	if (call_in_child(arg))
+		return 1;
+	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		errno = 0;
+		REQUIRE(avforkx(flags[i], return_arg, NULL) == -1);
+		REQUIRE(errno == EDEADLK);
+	}
+	errno = 0;
+	REQUIRE(avfork_exec(NULL, "/bin/true", argv, NULL) == -1);
+	REQUIRE(errno == EDEADLK);
+	errno = 0;
+	REQUIRE(avfork_system("true") == -1 && errno == EDEADLK);
+	errno = 0;
+	REQUIRE(!avfork_popen("true", "r") && errno == EDEADLK);
+	errno = 0;
+	REQUIRE(!avfork_popenv(argv, "r") && errno == EDEADLK);
+	errno = 0;
+	REQUIRE(avfork_async(return_arg, NULL, done_is_not_called) == -1);
+	REQUIRE(errno == EDEADLK);
+	errno = 0;
+	REQUIRE(avfork_reserve(1) == -1 && errno == EDEADLK);
+	return 0;
+}
+
+static int in_vfork(int (*run)(void *))
+{
+	pid_t pid = vfork();
+
+	if (!pid)
+		_exit(run(NULL));
+	return reap(pid);
+}
+
+/*
+ * Where a child of vfork() is the first to call: it would make threads that die with
+ * it, in memory that is its parent's. @arg: whether the parent is next.
+ */
+static int vfork_first(void *arg)
+{
+	const unsigned int threads = count_threads();
+
+	if (in_vfork(all_calls_refuse))
+		return 1;
+	REQUIRE(count_threads() == threads);
+	REQUIRE(reap(avfork(return_arg, (void *)4)) == 4);
+	if (in_vfork(all_calls_refuse))
+		return 1;
+	REQUIRE(reap(avfork(all_calls_refuse, NULL)) == 0);
+	/* A copy is a program of its own, and may be the first, too. */
+	return arg ? in_copy(vfork_first, NULL) : 0;
+}
+
+TEST(in_a_child_of_vfork)
+{
+	ASSERT_PASSED(vfork_first(NULL));
+	ASSERT_PASSED(in_copy(vfork_first, ""));
+}
+
+static int copy_of_guest(void *arg)
+{
+	/* The control: a child of fork() has memory of its own. */
+	return in_copy(vfork_first, arg);
+}
+
+TEST(in_a_child_of_vfork_in_a_copy_of_a_child)
+{
+	ASSERT_PASSED(reap(avfork(copy_of_guest, "")));
+	ASSERT_PASSED(reap(avforkx(AVFORK_SYNC, copy_of_guest, NULL)));
+	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+}
+
 static int spawn_in_copy(void *arg)
 {
 	REQUIRE(reap(avfork(return_arg, arg)) == 21);
@@ -1304,6 +1391,80 @@ TEST(on_an_old_kernel)
 	if (backend_is("kernel"))
 		SKIP(return, "the module needs a newer one");
 	ASSERT_PASSED(in_copy(without_newer_calls, NULL));
+}
+
+/*
+ * Before Linux 5.16 who crashed took all along that shared its memory. There only the
+ * library's own functions run in such children, until they exec. @arg: UNAME26, by
+ * which any kernel calls itself 2.6. What it is called is asked for but once.
+ */
+static int on_a_kernel_called(void *arg)
+{
+	const bool refuses = arg && !backend_is("kernel");
+	const struct avfork_opts opts = { .size = sizeof(opts) };
+	const struct avfork_opts sync = {
+		.size = sizeof(opts), .flags = AVFORK_SYNC,
+	};
+	char *const argv[] = { "sh", "-c", "exit 3", NULL };
+	static const int flags[] = {
+		0, AVFORK_SYNC, AVFORK_WAITPID, AVFORK_STDIO | AVFORK_NOSIGCHLD,
+		AVFORK_AUTOKILL | AVFORK_NNP,
+	};
+	struct utsname name;
+	unsigned int nr_fds;
+	size_t i;
+	FILE *file;
+
+	personality(PER_LINUX | (unsigned long)arg);
+	REQUIRE(!uname(&name) && !strncmp(name.release, "2.6.", 4) == !!arg);
+	REQUIRE(avfork_backend());
+	nr_fds = count_fds();
+
+#define REQUIRE_REFUSAL(call) do {					\
+	pid_t __pid;							\
+									\
+	errno = 0;							\
+	__pid = (call);							\
+	if (refuses)							\
+		REQUIRE(__pid == -1 && errno == ENOSYS);		\
+	else								\
+		REQUIRE(reap(__pid) == 2);				\
+} while (0)
+	REQUIRE_REFUSAL(avfork(return_arg, (void *)2));
+	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		REQUIRE_REFUSAL(avforkx(flags[i], return_arg, (void *)2));
+	REQUIRE_REFUSAL(avfork_with(NULL, return_arg, (void *)2));
+	REQUIRE_REFUSAL(avfork_with(&opts, return_arg, (void *)2));
+	if (refuses) {
+		errno = 0;
+		REQUIRE(avfork_async(return_arg, NULL, NULL) == -1);
+		REQUIRE(errno == ENOSYS);
+		errno = 0;
+		REQUIRE(avfork_async(return_arg, NULL,
+				     done_is_not_called) == -1);
+		REQUIRE(errno == ENOSYS);
+	}
+	REQUIRE(waitpid(-1, NULL, __WALL) == -1 && errno == ECHILD);
+	REQUIRE(count_fds() == nr_fds);
+
+	REQUIRE(reap(avfork_exec(NULL, "/bin/sh", argv, NULL)) == 3);
+	REQUIRE(reap(avfork_exec(&opts, "/bin/sh", argv, NULL)) == 3);
+	REQUIRE(reap(avfork_exec(&sync, "/bin/sh", argv, NULL)) == 3);
+	REQUIRE(avfork_exec(&sync, "/nonesuch", argv, NULL) == -1);
+	REQUIRE(errno == ENOENT);
+	REQUIRE(avfork_system("exit 3") == W_EXITCODE(3, 0));
+	file = avfork_popen("exit 3", "r");
+	REQUIRE(file && avfork_pclose(file) == W_EXITCODE(3, 0));
+	file = avfork_popenv(argv, "w");
+	REQUIRE(file && avfork_pclose(file) == W_EXITCODE(3, 0));
+	return 0;
+}
+
+TEST(where_a_crash_is_not_alone)
+{
+	ASSERT_PASSED(in_copy(on_a_kernel_called, (void *)UNAME26));
+	/* The control. */
+	ASSERT_PASSED(in_copy(on_a_kernel_called, NULL));
 }
 
 static int under_seccomp(void *arg)
