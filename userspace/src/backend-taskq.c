@@ -23,8 +23,8 @@
 
 #include "carrier.h"
 #include "guard.h"
+#include "sanitizer.h"
 #include "thread.h"
-#include "tsan.h"
 
 #define STACK_SIZE	(POOL_STACK_SIZE + 64 * 1024)
 
