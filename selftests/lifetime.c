@@ -448,12 +448,12 @@ static bool make_command(const struct estate *estate)
 
 static int answer(void *arg)
 {
-	const struct estate *estate = arg;
+	/* The stack and storage of the thread that has these may be gone soon. */
+	const int wire = ((const struct estate *)arg)->wire[1];
 	char byte;
 
-	/* Bare: the thread whose storage this is may be on its way out. */
-	while (syscall(SYS_read, estate->wire[1], &byte, 1) == 1 &&
-	       syscall(SYS_write, estate->wire[1], &byte, 1) == 1)
+	while (syscall(SYS_read, wire, &byte, 1) == 1 &&
+	       syscall(SYS_write, wire, &byte, 1) == 1)
 		;
 	return 0;
 }

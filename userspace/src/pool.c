@@ -82,18 +82,19 @@ struct slot {
  * @slots:   the slots
  * @end:     no slot from here on ever had a carrier
  * @asked:   for how many the program has asked, plus 1; 0: not
- * @watched: the end of the main thread will be seen
- * @ended:   it has been
+ * @ended:   the main thread has
  */
 struct pool {
 	struct slot slots[POOL_SLOTS];
 	atomic_uint end;
 	atomic_uint asked;
-	atomic_bool watched;
 	atomic_bool ended;
 };
 
 static void *_Atomic the_pool;
+
+/* Whether the end of the main thread will be seen. */
+static atomic_bool watched;
 
 static struct pool *pool(void)
 {
@@ -131,7 +132,7 @@ static unsigned int reserve(struct pool *pool)
 
 	if (atomic_load(&pool->ended))
 		return 0;
-	return asked ? asked - 1 : atomic_load(&pool->watched) ? RESERVE : 0;
+	return asked ? asked - 1 : atomic_load(&watched) ? RESERVE : 0;
 }
 
 static void nudge(struct slot *slot)
@@ -169,22 +170,22 @@ static void main_thread_make_key(void)
 }
 
 /* Have the end of the main thread seen, if the caller is that. */
-static void main_thread_watch(struct pool *pool)
-{
-	if (atomic_load(&pool->watched) || syscall(SYS_gettid) != getpid())
-		return;
-	pthread_once(&main_thread_once, main_thread_make_key);
-	if (main_thread_has_key && !pthread_setspecific(main_thread, pool))
-		atomic_store(&pool->watched, true);
-}
-
-/* Usually that loads the library. */
-static void __attribute__((constructor)) main_thread_loads(void)
+static void main_thread_watch(void)
 {
 	struct pool *the = pool();
 
-	if (the)
-		main_thread_watch(the);
+	if (!the || syscall(SYS_gettid) != getpid())
+		return;
+	pthread_once(&main_thread_once, main_thread_make_key);
+	if (main_thread_has_key && !pthread_setspecific(main_thread, the))
+		atomic_store(&watched, true);
+}
+
+/* Usually the main thread loads the library. Whichever makes a copy is main there. */
+static void __attribute__((constructor)) main_thread_loads(void)
+{
+	main_thread_watch();
+	pthread_atfork(NULL, NULL, main_thread_watch);
 }
 
 /* Whether the carrier of @slot, idle for a while, leaves: the slot has none then. */
@@ -358,7 +359,8 @@ int pool_get(struct carrier *carrier, size_t stack_size)
 	for (slot = the->slots; slot < end; slot++)
 		if (slot_take_with(slot, stack_size))
 			return slot_get(the, slot, stack_size, carrier);
-	main_thread_watch(the);
+	if (!atomic_load(&watched))
+		main_thread_watch();
 	for (slot = the->slots; slot < the->slots + POOL_SLOTS; slot++)
 		if (slot_take_empty(slot))
 			return slot_get(the, slot, stack_size, carrier);
@@ -417,8 +419,9 @@ int avfork_reserve(unsigned int children)
 		return -1;
 	}
 	/* What stays must leave when the main thread ends. */
-	main_thread_watch(the);
-	if (!atomic_load(&the->watched)) {
+	if (!atomic_load(&watched))
+		main_thread_watch();
+	if (!atomic_load(&watched)) {
 		errno = EAGAIN;
 		return -1;
 	}
