@@ -251,6 +251,107 @@ TEST(shadow_stack)
 	ASSERT_PASSED(in_copy(try_shadow_stack, ""));
 }
 
+/*
+ * A filter that lets a program have threads, and no processes but by vfork(2): clone(2)
+ * without CLONE_THREAD is refused, and so is clone3(2), which it cannot look into.
+ */
+static int refuse_clone(int error)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x00010000, 0, 2),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+	};
+	const struct sock_fprog filter = {
+		sizeof(instructions) / sizeof(*instructions), instructions,
+	};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* What vfork() can do. */
+static int spawns_by_vfork(void)
+{
+	const struct expected none = { .nr = 0 };
+	const struct avfork_opts sync = {
+		.size = sizeof(sync), .flags = AVFORK_SYNC,
+	};
+	char *const argv[] = { "sh", "-c", "exit 3", NULL };
+	const unsigned int open_fds = count_fds();
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		REQUIRE(reap(avfork(return_arg, (void *)9)) == 9);
+		REQUIRE(reap(avforkx(AVFORK_SYNC, return_arg, (void *)9)) == 9);
+	}
+	REQUIRE(reap(avfork(has_expected, (void *)&none)) == 0);
+	REQUIRE(reap(avforkx(AVFORK_SYNC, has_expected, (void *)&none)) == 0);
+	REQUIRE(reap(avfork_exec(NULL, "/bin/sh", argv, NULL)) == 3);
+	REQUIRE(reap(avfork_exec(&sync, "/bin/sh", argv, NULL)) == 3);
+	REQUIRE(avfork_exec(&sync, "/nonesuch", argv, NULL) == -1 &&
+		errno == ENOENT);
+	REQUIRE(count_fds() == open_fds);
+	/* And what it cannot fails as clone(2) does. */
+	errno = 0;
+	REQUIRE(avforkx(AVFORK_WAITPID, return_arg, NULL) == -1);
+	REQUIRE(errno == EPERM || errno == EACCES || errno == ENOSYS);
+	REQUIRE(waitpid(-1, NULL, __WALL) == -1 && errno == ECHILD);
+	return 0;
+}
+
+/**
+ * struct refusal - of clone(2)
+ * @error: the filter's
+ * @later: put on when the library has chosen how to make children
+ */
+struct refusal {
+	int error;
+	bool later;
+};
+
+static int try_vfork_alone(void *arg)
+{
+	const struct refusal *refusal = arg;
+	pthread_t thread;
+
+	if (refusal->later)
+		REQUIRE(!spawns());
+	REQUIRE(!refuse_clone(refusal->error));
+	/* The controls: there are no processes, but threads. */
+	REQUIRE(fork() == -1 && errno == refusal->error);
+	REQUIRE(!pthread_create(&thread, NULL, nothing, NULL));
+	REQUIRE(!pthread_join(thread, NULL));
+	if (!refusal->later)
+		REQUIRE(!strcmp(avfork_backend(), "taskq"));
+	return spawns_by_vfork();
+}
+
+TEST(vfork_alone)
+{
+	const int errors[] = { EPERM, EACCES, ENOSYS };
+	size_t i;
+
+	unsetenv("AVFORK_BACKEND");
+	for (i = 0; i < 2 * sizeof(errors) / sizeof(*errors); i++) {
+		struct refusal refusal = { errors[i / 2], i % 2 };
+
+		ASSERT_PASSED(in_copy(try_vfork_alone, &refusal));
+	}
+}
+
 /* What is named in the environment is used, or the call fails. */
 static int try_forced_is_refused(void *arg)
 {
