@@ -109,6 +109,48 @@ TEST_F(call, exec_environment)
 	ASSERT_EQ(0, reap(avfork_exec(NULL, SH, argv, none)));
 }
 
+static int run_without_environment(void *arg)
+{
+	char *const argv[] = { "env", NULL };
+	struct avfork_opts opts = { .size = sizeof(opts) };
+	char text[64];
+	int status;
+	FILE *file;
+
+	(void)arg;
+	/* The older calls go on without one. */
+	REQUIRE(!clearenv());
+	REQUIRE(system("exit 4") == W_EXITCODE(4, 0));
+	REQUIRE(!environ);
+
+	REQUIRE(avfork_system("exit 4") == W_EXITCODE(4, 0));
+	REQUIRE(avfork_system("[ -z \"$HOME$LANG$TERM\" ]") == 0);
+	file = avfork_popen("exit 5", "r");
+	REQUIRE(file && avfork_pclose(file) == W_EXITCODE(5, 0));
+	file = avfork_popenv(argv, "r");
+	REQUIRE(file && !fread(text, 1, sizeof(text), file));
+	REQUIRE(avfork_pclose(file) == 0);
+	for (opts.flags = 0; opts.flags <= AVFORK_SYNC;
+	     opts.flags += AVFORK_SYNC) {
+		status = reap(avfork_exec(&opts, "/usr/bin/env", argv, NULL));
+		REQUIRE(status == 0);
+	}
+	REQUIRE(!environ);
+	return 0;
+}
+
+TEST_F(call, without_environment)
+{
+	char *const argv[] = { "env", NULL };
+	FILE *file = avfork_popenv(argv, "r");
+	char text[8];
+
+	/* The control: it prints what there is. */
+	ASSERT_EQ(1, fread(text, 1, 1, file));
+	avfork_pclose(file);
+	ASSERT_PASSED(in_copy(run_without_environment, NULL));
+}
+
 /* The child would fault, or run something else, if it looked at ours. */
 TEST_F(call, exec_copies)
 {
@@ -269,6 +311,55 @@ TEST_F(call, exec_sync_errors_where_sigchld_is_ignored)
 	signal(SIGCHLD, SIG_IGN);
 	check_sync_errors(_metadata, self->dir, self->path, AVFORK_WAITPID);
 	ASSERT_FAILS(ENOENT, exec_path(AVFORK_SYNC, "/nonesuch", NULL));
+}
+
+/* A thread that is cancelled, but not by this: it has yet to be told of the failure. */
+static void *exec_cancelled(void *arg)
+{
+	int pidfd;
+
+	pthread_cancel(pthread_self());
+	if (exec_path(*(int *)arg, "/nonesuch", &pidfd) != -1 || errno != ENOENT)
+		return "no failure";
+	pthread_testcancel();
+	return NULL;
+}
+
+/* What the call did: to close a descriptor is a cancellation point. */
+static void *close_cancelled(void *arg)
+{
+	pthread_cancel(pthread_self());
+	close(*(int *)arg);
+	return NULL;
+}
+
+TEST_F(call, exec_that_fails_is_no_cancellation_point)
+{
+	int flags[] = {
+		AVFORK_SYNC, AVFORK_SYNC | AVFORK_WAITPID,
+		AVFORK_SYNC | AVFORK_AUTOKILL | AVFORK_NNP,
+	};
+	int round, fd = dup(0);
+	pthread_t thread;
+	void *result;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_cancelled, &fd));
+	ASSERT_EQ(0, pthread_join(thread, &result));
+	ASSERT_EQ(PTHREAD_CANCELED, result);
+	ASSERT_LE(0, fcntl(fd, F_GETFD));
+	close(fd);
+
+	for (round = 0; round < 30; round++) {
+		ASSERT_EQ(0, pthread_create(&thread, NULL, exec_cancelled,
+					    &flags[round % ARRAY_SIZE(flags)]));
+		ASSERT_EQ(0, pthread_join(thread, &result));
+		ASSERT_EQ(PTHREAD_CANCELED, result);
+		/* The fixture's device was open before. */
+		if (backend_is("kernel") && round < (int)ARRAY_SIZE(flags))
+			self->nr_fds = count_fds();
+		ASSERT_EQ(self->nr_fds, count_fds());
+		ASSERT_NO_CHILD();
+	}
 }
 
 /* avfork_popen(), avfork_popenv(), avfork_pclose(). */
@@ -1375,6 +1466,114 @@ TEST_F(limited, processes)
 		SKIP(return, "needs root, to become a user without processes");
 	for (limit.value = 1; limit.value < 8; limit.value++)
 		ASSERT_KEPT(&limit);
+}
+
+/*
+ * A call that fails for want of processes has not taken any itself: who fork()s
+ * instead finds as much room as before.
+ */
+
+/**
+ * struct room - for processes
+ * @call:  what is tried first
+ * @value: of the limit
+ * @warm:  the call has been made before, when there was no limit
+ */
+struct room {
+	int (*call)(int *status);
+	rlim_t value;
+	bool warm;
+};
+
+/* What a copy ends with, if not with a failure. */
+enum { NO_ROOM_BEFORE = 2, ROOM_FOR_CALL, ROOM_AFTERWARDS, ROOM_TAKEN };
+
+static bool fork_works(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	return pid > 0 && reap(pid) == 0;
+}
+
+static int fork_after_call(void *arg)
+{
+	const struct room *room = arg;
+	struct rlimit limit = { room->value, 1000 };
+	int status;
+
+	REQUIRE(avfork_backend());
+	REQUIRE(!setresgid(54321, 54321, 54321));
+	REQUIRE(!setresuid(54321, 54321, 54321));
+	if (room->warm)
+		REQUIRE(!room->call(&status) && threads_leave());
+	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
+	if (!fork_works())
+		return NO_ROOM_BEFORE;
+	if (!room->call(&status))
+		return ROOM_FOR_CALL;
+	REQUIRE(errno == EAGAIN);
+	return fork_works() ? ROOM_AFTERWARDS : ROOM_TAKEN;
+}
+
+TEST_F(limited, leaves_room_for_a_fork)
+{
+	struct room room = { .call = variant->call };
+	bool failed = false;
+	int result;
+
+	if (geteuid())
+		SKIP(return, "needs root, to become a user without processes");
+	for (room.value = 1; room.value < 10; room.value++) {
+		for (room.warm = 0; ; room.warm = 1) {
+			result = in_copy(fork_after_call, &room);
+			ASSERT_LE(NO_ROOM_BEFORE, result)
+				TH_LOG("line %d (errno %d) with a limit of %d",
+				       failure->line, failure->error,
+				       (int)room.value);
+			ASSERT_NE(ROOM_TAKEN, result)
+				TH_LOG("with a limit of %d, %s",
+				       (int)room.value,
+				       room.warm ? "warm" : "cold");
+			failed |= result == ROOM_AFTERWARDS;
+			if (room.warm)
+				break;
+		}
+	}
+	/* One process is enough for AVFORK_SYNC, as it is for fork(). */
+	if (variant->call != limited_exec_sync)
+		ASSERT_TRUE(failed);
+}
+
+/* The control: a call that made a thread before it knew that it could do no more. */
+static void *stay(void *arg)
+{
+	pause();
+	return arg;
+}
+
+static int limited_by_thread(int *status)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	errno = pthread_create(&thread, NULL, stay, NULL);
+	if (errno)
+		return -1;
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	return pid > 0 ? avfork_waitpid(pid, status, 0) != pid : -1;
+}
+
+TEST(limited_thread_leaves_none)
+{
+	struct room room = { .call = limited_by_thread, .value = 2 };
+
+	if (geteuid())
+		SKIP(return, "needs root, to become a user without processes");
+	ASSERT_EQ(ROOM_TAKEN, in_copy(fork_after_call, &room));
 }
 
 /* How much memory is mapped, in bytes. */
