@@ -223,7 +223,8 @@ static void prepare(struct child *child, FIXTURE_DATA(fault) *self,
 	memset(&self->seen, 0, sizeof(self->seen));
 	child->args.flags = variant->flags;
 	child->args.namespaces = variant->namespaces;
-	child_grant(child, self->grants, variant->nr_fds);
+	if (variant->nr_fds)
+		child_grant(child, self->grants, variant->nr_fds);
 	if (variant->without_sigchld)
 		child->args.exit_signal = 0;
 	if (variant->pidfd)

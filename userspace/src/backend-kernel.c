@@ -12,6 +12,15 @@
 #include "keeper.h"
 #include "sanitizer.h"
 
+/*
+ * The device kills when it is closed. A child that shares the table has it open, too,
+ * until the exec, and is to be killed by its maker's end (prelude.c).
+ */
+static bool keeps_device(const struct avfork_opts *opts)
+{
+	return opts->flags & AVFORK_AUTOKILL && opts->flags & AVFORK_SHARE_FDS;
+}
+
 static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 			 struct prelude *prelude)
 {
@@ -47,14 +56,22 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 		return -1;
 	}
 
+	if (keeps_device(opts)) {
+		prelude_ties(prelude);
+		if (carrier->loan.word)
+			loan_set(&carrier->loan, LOAN_STARTING);
+	}
 	tsan_before(prelude);
 	while (word) {
 		pid_t pid = ioctl(device_fd(word), AVFORK_IOC_SPAWN, &args);
 		/* 0: another file's ioctl, which happens to know the number. */
 		int error = pid ? errno : ENOTTY;
 
-		if (pid > 0)
+		if (pid > 0) {
+			if (carrier->loan.word)
+				loan_wait_while(&carrier->loan, LOAN_STARTING);
 			return pid;
+		}
 		if (!device_ask(device_fd(word), &info)) {
 			word = device_open(device, word);
 			again = false;
@@ -92,7 +109,8 @@ static bool can_autoreap(void)
 
 static pid_t kernel_spawn(struct child *child)
 {
-	if (child->opts->flags & AVFORK_AUTOREAP && !can_autoreap())
+	if ((child->opts->flags & AVFORK_AUTOREAP && !can_autoreap()) ||
+	    keeps_device(child->opts))
 		return keeper_spawn(child, kernel_spawn_kept);
 	return kernel_spawn_kept(child);
 }

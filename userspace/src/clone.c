@@ -68,10 +68,8 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 	kernel_sigset saved;
 	long ret;
 
-	if (opts->flags & AVFORK_AUTOKILL) {
-		prelude->maker = getpid();
-		prelude->maker_thread = (pid_t)syscall(SYS_gettid);
-	}
+	if (opts->flags & AVFORK_AUTOKILL)
+		prelude_ties(prelude);
 	if (carrier->loan.word) {
 		args.flags |= CLONE_CHILD_CLEARTID;
 		args.child_tid = (uintptr_t)carrier->loan.word;

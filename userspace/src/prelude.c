@@ -213,6 +213,12 @@ struct prelude *prelude_put_grants(struct carrier *carrier,
 	return prelude;
 }
 
+void prelude_ties(struct prelude *prelude)
+{
+	prelude->maker = getpid();
+	prelude->maker_thread = (pid_t)syscall(SYS_gettid);
+}
+
 void prelude_share(struct prelude *prelude, int device)
 {
 	struct avfork_fd *sources = prelude->fds + prelude->nr_fds;
@@ -361,12 +367,20 @@ static void die_with_maker(const struct prelude *prelude)
 {
 	pid_t parent;
 
+	if (!prelude->maker)
+		return;
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	parent = (pid_t)syscall(SYS_getppid);
 	if (parent && (parent != prelude->maker ||
 		       (syscall(SYS_tgkill, prelude->maker,
 				prelude->maker_thread, 0) && errno == ESRCH)))
 		syscall(SYS_exit_group, EXIT_NO_FD);
+}
+
+static void tell_started(const struct prelude *prelude)
+{
+	if (prelude->loan.word && loan_is(&prelude->loan, LOAN_STARTING))
+		loan_set(&prelude->loan, 0);
 }
 
 char tsan_child_ends;
@@ -394,6 +408,8 @@ static TSAN_UNSEEN _Noreturn void run(struct prelude *prelude)
 TSAN_UNSEEN void prelude_run_started(struct prelude *prelude)
 {
 	tsan_after(prelude);
+	die_with_maker(prelude);
+	tell_started(prelude);
 	/* The module has set that of the thread that made the call: a keeper's? */
 	if (prelude->flags & AVFORK_INHERIT_SIGNALS)
 		signals_mask(&prelude->mask, NULL);
@@ -409,10 +425,8 @@ TSAN_UNSEEN void prelude_run(struct prelude *prelude)
 		leave(EXIT_NO_FD);
 	if (prelude->flags & AVFORK_NNP)
 		syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (prelude->flags & AVFORK_AUTOKILL)
-		die_with_maker(prelude);
-	if (prelude->loan.word && loan_is(&prelude->loan, LOAN_STARTING))
-		loan_set(&prelude->loan, 0);
+	die_with_maker(prelude);
+	tell_started(prelude);
 	/* The kernel has done so, but not for a child that stops its parent. */
 	syscall(SYS_sigaltstack, &no_stack, NULL);
 	set_dispositions(prelude);

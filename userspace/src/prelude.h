@@ -21,7 +21,8 @@
  * @flags:         AVFORK_*
  * @loan:          set to have started when the child can do without its maker, if
  *                 the maker has set it to STARTING; no word: nobody waits
- * @maker:         for AVFORK_AUTOKILL: the pid of the process that makes the child
+ * @maker:         0, or the pid of the process that makes a child which is to die
+ *                 with it
  * @maker_thread:  and the id of its thread
  * @mask:          the signals that the child blocks
  * @handlers_gone: the kernel has set the signals with handlers to their defaults
@@ -72,6 +73,9 @@ struct prelude *prelude_put_grants(struct carrier *carrier,
  * what the child is granted.
  */
 void prelude_share(struct prelude *prelude, int device);
+
+/* The calling thread makes the child, which is to die with it: AVFORK_AUTOKILL. */
+void prelude_ties(struct prelude *prelude);
 
 /* In a child that the module started. */
 _Noreturn void prelude_run_started(struct prelude *prelude);
