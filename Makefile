@@ -38,7 +38,8 @@ help:
 	@echo 'make bench-targets  only what is aimed at, in two minutes'
 	@echo 'make bench-record   have "make test" compare with what it costs now'
 	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual; DKMS'
-	@echo 'make check-sanitized  the tests that need no module, with ASan and UBSan'
+	@echo 'make check-sanitized  the tests that need no module, with ASan, UBSan and TSan'
+	@echo 'make check-musl  the same, statically linked with musl'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
 	@echo 'make modules_install  the module, to $$INSTALL_MOD_PATH/lib/modules'
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
@@ -235,41 +236,82 @@ check-lib: setup
 		$(MAKE) -s -C userspace O=$(build)/check/$$cc CC=$$cc \
 			CFLAGS='-O2 -g -Wall -Wextra -Werror' all || exit; \
 	done
+	$(MAKE) -s -C userspace O=$(build)/check/lto \
+		CFLAGS='-O2 -g -flto=auto -ffat-lto-objects -Werror' all
+	$(CC) -flto=auto -pthread -Iuserspace/include -Iuapi -D_GNU_SOURCE \
+		-o $(build)/check/lto/demo userspace/demo/demo.c \
+		$(build)/check/lto/libavfork.a
 
-# On this machine, as these backends need no module. Whatever is found ends the
-# process that did it, and so fails its test: many a child has no descriptor for
-# a report. echo is static, as no sanitizer can be. Leaks are not looked for:
-# mapped memory, where the pool has its pointers, counts for nothing there. Not
-# pool: it counts mappings, and forks while other threads hold the sanitizer's
-# locks.
-sanitized := $(build)/check/sanitized
+# What follows is tried on this machine, with the backends that need no module.
+define run_built	# FOLDER TESTS ENVIRONMENT
+@status=0; \
+for backend in clone taskq; do \
+	for test in $(2); do \
+		env AVFORK_BACKEND=$$backend $(3) timeout 300 $(1)/$$test \
+			>$(1)/log 2>&1 && \
+			{ echo "$$test passed on $$backend"; continue; }; \
+		cat $(1)/log; \
+		echo "$$test failed on $$backend"; status=1; \
+	done; \
+done; \
+exit $$status
+endef
+
+check-sanitized: check-address check-thread
+
+# Whatever is found ends the process that did it, and so fails its test: many a
+# child has no descriptor for a report. echo is static, as no sanitizer can be.
+# Leaks are not looked for: mapped memory, where the pool has its pointers, counts
+# for nothing there. Not pool: it counts mappings, and forks while other threads hold
+# the sanitizer's locks.
+address := $(build)/check/address
 sanitize := -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover \
 	-fno-omit-frame-pointer
 # A crash is what some of them want to see.
 asan_options := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0
-sanitized_tests := library calls hazards descriptors reaping
-thread_sanitized_tests := calls descriptors reaping
+address_tests := library calls hazards descriptors reaping
 
-check-sanitized: selftests
-	rm -rf $(sanitized)
-	@$(MAKE) -s -C userspace O=$(sanitized) CFLAGS='-O1 -g $(sanitize)' \
-		$(sanitized)/libavfork.a
-	cp $(selftests)/echo $(sanitized)
-	@CFLAGS='$(sanitize)' $(run_selftests) -s OUTPUT=$(sanitized) \
-		LIBAVFORK_LIBS='$(sanitized)/libavfork.a -pthread' \
-		$(addprefix $(sanitized)/,$(sanitized_tests))
-	@status=0; \
-	for backend in clone taskq; do \
-		for test in $(sanitized_tests); do \
-			AVFORK_BACKEND=$$backend ASAN_OPTIONS=$(asan_options) \
-				timeout 300 $(sanitized)/$$test \
-				>$(sanitized)/log 2>&1 && \
-				{ echo "$$test passed on $$backend"; continue; }; \
-			cat $(sanitized)/log; \
-			echo "$$test failed on $$backend"; status=1; \
-		done; \
-	done; \
-	exit $$status
+check-address: selftests
+	rm -rf $(address)
+	@$(MAKE) -s -C userspace O=$(address) CFLAGS='-O1 -g $(sanitize)' \
+		$(address)/libavfork.a
+	cp $(selftests)/echo $(address)
+	@CFLAGS='$(sanitize)' $(run_selftests) -s OUTPUT=$(address) \
+		LIBAVFORK_LIBS='$(address)/libavfork.a -pthread' \
+		$(addprefix $(address)/,$(address_tests))
+	$(call run_built,$(address),$(address_tests),ASAN_OPTIONS=$(asan_options))
+
+# Programs with ThreadSanitizer and the library that is installed, without. Not what
+# forks while another thread runs, nor what wants vfork() to be one.
+thread := $(build)/check/thread
+thread_tests := descriptors reaping inherited
+
+check-thread: selftests
+	rm -rf $(thread)
+	mkdir -p $(thread)
+	cp $(selftests)/echo $(thread)
+	@CFLAGS='-fsanitize=thread' $(run_selftests) -s OUTPUT=$(thread) \
+		$(addprefix $(thread)/,$(thread_tests))
+	$(call run_built,$(thread),$(thread_tests),TSAN_OPTIONS=atexit_sleep_ms=0)
+
+# Statically linked with musl, which comes without the kernel's headers.
+musl := $(build)/check/musl
+musl_cflags := -O2 -g -idirafter $(musl)/include
+musl_tests := library descriptors reaping
+
+check-musl: selftests
+	@qemu/setup musl-tools >/dev/null
+	rm -rf $(musl)
+	mkdir -p $(musl)/include
+	ln -s /usr/include/linux /usr/include/asm-generic \
+		/usr/include/$(shell $(CC) -dumpmachine)/asm $(musl)/include
+	@$(MAKE) -s -C userspace O=$(musl) CC=musl-gcc CFLAGS='$(musl_cflags)' \
+		$(musl)/libavfork.a
+	cp $(selftests)/echo $(musl)
+	@CFLAGS='$(musl_cflags) -static' $(run_selftests) -s OUTPUT=$(musl) \
+		CC=musl-gcc LIBAVFORK_LIBS=$(musl)/libavfork.a \
+		$(addprefix $(musl)/,$(musl_tests))
+	$(call run_built,$(musl),$(musl_tests))
 
 check-manual: setup
 	mandoc -T lint -W warning Documentation/man/*
@@ -284,4 +326,4 @@ FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
 .PHONY: bench bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-manual check-packaging
-.PHONY: check-sanitized
+.PHONY: check-sanitized check-address check-thread check-musl

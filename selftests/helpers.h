@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,14 +112,22 @@ static inline bool backend_is(const char *name)
 #define CLOSE_RANGE_CLOEXEC 4
 #endif
 
+#ifdef __GLIBC__
 static inline size_t allocated_bytes(void)
 {
-#ifdef __GLIBC__
 	return mallinfo2().uordblks;
-#else
-	return 0;
-#endif
 }
+#else
+static inline size_t allocated_bytes(void)
+{
+	return 0;
+}
+
+static inline int close_range(unsigned int first, unsigned int last, int flags)
+{
+	return syscall(SYS_close_range, first, last, flags);
+}
+#endif
 
 /* The carrier that stays for as long as the main thread, once there was a child. */
 #define RESERVED (backend_is("taskq") ? 0 : 1)
