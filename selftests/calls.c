@@ -1413,11 +1413,8 @@ static int call_under_limit(void *arg)
 	/* Those of the backend would otherwise count as left. */
 	REQUIRE(avfork_backend());
 	nr_fds = count_fds();
-	if (limit->resource == RLIMIT_NPROC) {
-		/* As a user who has no other process. */
-		REQUIRE(!setresgid(54321, 54321, 54321));
-		REQUIRE(!setresuid(54321, 54321, 54321));
-	}
+	if (limit->resource == RLIMIT_NPROC)
+		REQUIRE(!become_lone_user());
 	REQUIRE(!getrlimit(limit->resource, &old));
 	new = old;
 	new.rlim_cur = limit->value;
@@ -1504,8 +1501,7 @@ static int fork_after_call(void *arg)
 	int status;
 
 	REQUIRE(avfork_backend());
-	REQUIRE(!setresgid(54321, 54321, 54321));
-	REQUIRE(!setresuid(54321, 54321, 54321));
+	REQUIRE(!become_lone_user());
 	if (room->warm)
 		REQUIRE(!room->call(&status) && threads_leave());
 	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));

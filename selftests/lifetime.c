@@ -448,12 +448,12 @@ static bool make_command(const struct estate *estate)
 
 static int answer(void *arg)
 {
-	/* The stack and storage of the thread that has these may be gone soon. */
-	const int wire = ((const struct estate *)arg)->wire[1];
+	const struct estate *estate = arg;
 	char byte;
 
-	while (syscall(SYS_read, wire, &byte, 1) == 1 &&
-	       syscall(SYS_write, wire, &byte, 1) == 1)
+	/* libc's read() may end with the main thread, whose storage is shared. */
+	while (syscall(SYS_read, estate->wire[1], &byte, 1) == 1 &&
+	       syscall(SYS_write, estate->wire[1], &byte, 1) == 1)
 		;
 	return 0;
 }
@@ -483,11 +483,15 @@ static void *end_when_told(void *arg)
 	return NULL;
 }
 
-static int leave_estate(struct estate *estate)
+static int leave_estate(const struct estate *from)
 {
+	/* Where it stays when the main thread has left its stack. */
+	static struct estate own;
+	struct estate *estate = &own;
 	pthread_t thread;
 	void *map;
 
+	own = *from;
 	close(estate->wire[0]);
 	close(estate->line[0]);
 	map = mmap(NULL, ESTATE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -368,8 +368,7 @@ static int reserve_too_many(void *arg)
 	const struct rlimit limit = { 10, 10 };
 
 	(void)arg;
-	REQUIRE(!setresgid(54321, 54321, 54321));
-	REQUIRE(!setresuid(54321, 54321, 54321));
+	REQUIRE(!become_lone_user());
 	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
 	REQUIRE(avfork_reserve(50) == -1 && errno == EAGAIN);
 	REQUIRE(!avfork_reserve(4));

@@ -176,9 +176,7 @@ static int try_room_for_one(void *arg)
 	const struct rlimit limit = { 2, 2 };
 
 	(void)arg;
-	/* As a user who has no other process. */
-	REQUIRE(!setresgid(54321, 54321, 54321));
-	REQUIRE(!setresuid(54321, 54321, 54321));
+	REQUIRE(!become_lone_user());
 	REQUIRE(!setrlimit(RLIMIT_NPROC, &limit));
 	REQUIRE(avfork(return_arg, NULL) == -1 && errno == EAGAIN);
 	REQUIRE(reap(avforkx(AVFORK_SYNC, return_arg, (void *)3)) == 3);
