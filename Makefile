@@ -207,7 +207,7 @@ $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 	cp $(lib)/libavfork-preload.so $(@D)
 	$(CC) -Os -static -nostdlib -Wl,--build-id=none -o $(@D)/nothing \
 		userspace/bench/nothing.c
-	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
+	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread -Wl,-z,now \
 		-Iuserspace/include -Iuapi -o $@ \
 		$(filter-out %/nothing.c,$(filter %.c,$^)) -lm
 endif

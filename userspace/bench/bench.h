@@ -34,6 +34,15 @@ void bench_result(const struct bench *bench, const char *quantity,
 /* What a child costs: "caller", until the call returns, and "spawn", in all. */
 void cost(const struct bench *bench);
 
+/* What a call costs after a pause of seconds, "cold", and otherwise, "warm". */
+void cold(const struct bench *bench);
+
+/* What the first call of a process costs, of one process for each sample. */
+void first(const struct bench *bench);
+
+/* The same of this process. */
+void once(const struct bench *bench);
+
 /* What the parent's pages cost it after the call. */
 void faults(const struct bench *bench);
 

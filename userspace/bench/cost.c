@@ -13,42 +13,13 @@
  * take turns.
  */
 #include <err.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "bench.h"
+#include "take.h"
 
 #define ROUNDS		10	/* that the methods take turns in */
 #define SAMPLES		60	/* of each method in all, if there is time */
-
-/* Enter or leave a class that no other task here preempts. */
-static void set_undisturbed(bool undisturbed)
-{
-	const struct sched_param param = { .sched_priority = undisturbed };
-
-	if (sched_setscheduler(0, undisturbed ? SCHED_FIFO | SCHED_RESET_ON_FORK
-					      : SCHED_OTHER, &param))
-		err(1, "sched_setscheduler (this needs root)");
-}
-
-/* One child. How long it took, in all. */
-static double take(const struct method *method, struct samples *caller,
-		   struct samples *spawn)
-{
-	double start = sample_clock(), returned, end;
-	long child = method->call(method);
-
-	returned = sample_clock();
-	if (child == -1)
-		err(1, "%s", method->name);
-	if (method->reap(child))
-		errx(1, "%s: the child failed", method->name);
-	end = sample_clock();
-	sample_add(caller, returned - start);
-	sample_add(spawn, end - start);
-	return end - start;
-}
 
 /*
  * As many as there is time for, one at least. The first ones are left out: the
@@ -57,13 +28,12 @@ static double take(const struct method *method, struct samples *caller,
 static void take_many(const struct method *method, double seconds,
 		      struct samples *caller, struct samples *spawn, int max)
 {
-	struct samples none = { 0 };
-	double took = take(method, &none, &none);
+	double took = take(method, NULL, NULL);
 	double affordable = seconds * 1e9 / took;
 	int i, count = affordable < max ? affordable : max;
 
 	for (i = 0; i < count * 2 / 3; i++)
-		take(method, &none, &none);
+		take(method, NULL, NULL);
 	for (i = 0; i < count || i < 1; i++)
 		take(method, caller, spawn);
 }

@@ -14,16 +14,28 @@
 
 #define VALUES_MAX 16
 
-/* Whether the parent's threads are those that call, or others that wait. */
+/**
+ * struct quantity - what may be measured
+ * @name:         its name
+ * @measure:      how
+ * @threads_call: the parent's threads are those that call, not others that wait
+ * @unused:       of methods that have made no child before
+ * @quiet:        it is part of another
+ */
 static const struct quantity {
 	const char *name;
 	void (*measure)(const struct bench *bench);
 	bool threads_call;
+	bool unused;
+	bool quiet;
 } quantities[] = {
-	{ "cost", cost, false },
-	{ "faults", faults, false },
-	{ "throughput", throughput, true },
-	{ "latency", latency, false },
+	{ .name = "cost", .measure = cost },
+	{ .name = "cold", .measure = cold },
+	{ .name = "first", .measure = first, .unused = true },
+	{ .name = "once", .measure = once, .unused = true, .quiet = true },
+	{ .name = "faults", .measure = faults },
+	{ .name = "throughput", .measure = throughput, .threads_call = true },
+	{ .name = "latency", .measure = latency },
 };
 
 static void __attribute__((noreturn)) usage(void)
@@ -38,6 +50,7 @@ static void __attribute__((noreturn)) usage(void)
 		"  -t LIST  threads, ascending (1)\n"
 		"  -H       in huge pages\n"
 		"  -i       descriptors that are inherited, without FD_CLOEXEC\n"
+		"  -b NAME  backend of what is not named after one (kernel)\n"
 		"  -x       exact: one CPU, in \"qemu/vm --icount\"; as root\n"
 		"  -s N     seconds for each method and parent, about (1)\n"
 		"\n"
@@ -90,10 +103,12 @@ static void measure(const struct quantity *quantity, const struct bench *bench)
 {
 	struct parent parent = bench->parent;
 
-	fprintf(stderr,
-		"bench: %s: %zu MiB in %s pages, %d descriptors, threads: %d\n",
-		quantity->name, parent.mib, parent.huge ? "huge" : "small",
-		parent.descriptors, parent.threads);
+	if (!quantity->quiet)
+		fprintf(stderr,
+			"bench: %s: %zu MiB in %s pages, %d descriptors, threads: %d\n",
+			quantity->name, parent.mib,
+			parent.huge ? "huge" : "small", parent.descriptors,
+			parent.threads);
 	if (quantity->threads_call)
 		parent.threads = 1;
 	parent_become(&parent);
@@ -116,7 +131,7 @@ int main(int argc, char **argv)
 				  sizeof(quantities) / sizeof(*quantities))
 			usage();
 	}
-	while ((option = getopt(argc - 1, argv + 1, "m:d:t:Hixs:")) != -1) {
+	while ((option = getopt(argc - 1, argv + 1, "m:d:t:Hib:xs:")) != -1) {
 		switch (option) {
 		case 'm':
 			parse(&mib, optarg);
@@ -132,6 +147,9 @@ int main(int argc, char **argv)
 			break;
 		case 'i':
 			bench.parent.inherit = true;
+			break;
+		case 'b':
+			method_backend = optarg;
 			break;
 		case 'x':
 			bench.exact = true;
@@ -154,6 +172,8 @@ int main(int argc, char **argv)
 	for (i = 0; i < bench.nr; i++) {
 		bench.methods[i] = argc ? method_find(argv[i]) : &methods[i];
 		method_load(bench.methods[i]);
+		if (!quantity->unused)
+			method_try(bench.methods[i]);
 	}
 
 	printf("quantity,method,mib,pages,descriptors,kind,threads,cpus,samples,median,low,high\n");

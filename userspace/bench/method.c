@@ -26,7 +26,7 @@
  * are found in one process all the same, and their figures in one run.
  *
  * @file:        a file of its own, for the dynamic linker to take it as another
- * @backend:     the one that it is forced to
+ * @backend:     the one that it is forced to, or NULL: method_backend
  * @handle:      the dynamic linker's
  * @avfork_with: its function, where it has it, as those that follow
  * @avfork_exec: likewise
@@ -44,11 +44,12 @@ struct library {
 #define LIBRARY(name, of)	\
 	{ .file = "libavfork-" name ".so", .backend = (of) }
 
-static struct library lib_kernel = LIBRARY("kernel", "kernel");
+static struct library lib_kernel = LIBRARY("kernel", NULL);
 static struct library lib_clone = LIBRARY("clone", "clone");
 static struct library lib_taskq = LIBRARY("taskq", "taskq");
-static struct library lib_preload = LIBRARY("preload", "kernel");
+static struct library lib_preload = LIBRARY("preload", NULL);
 
+const char *method_backend = "kernel";
 void (*method_before_exec)(void);
 
 static void __attribute__((noreturn)) child(void)
@@ -258,9 +259,10 @@ static void *find(const struct library *library, const char *name)
 void method_load(const struct method *method)
 {
 	struct library *library = method->library;
-	long handle;
 
-	if (library && !library->handle) {
+	if (!library)
+		return;
+	if (!library->handle) {
 		library->handle = dlopen(program_sibling(library->file),
 					 RTLD_NOW | RTLD_LOCAL);
 		if (!library->handle)
@@ -268,10 +270,16 @@ void method_load(const struct method *method)
 		library->avfork_with = find(library, "avfork_with");
 		library->avfork_exec = find(library, "avfork_exec");
 		library->posix_spawn = find(library, "posix_spawn");
-		setenv("AVFORK_BACKEND", library->backend, true);
 	}
+	setenv("AVFORK_BACKEND",
+	       library->backend ? library->backend : method_backend, true);
+}
+
+void method_try(const struct method *method)
+{
 	/* The first child has the backend chosen, and its device opened. */
-	handle = method->call(method);
+	long handle = method->call(method);
+
 	if (handle == -1 || method->reap(handle))
 		errx(1, "%s does not work here", method->name);
 	unsetenv("AVFORK_BACKEND");

@@ -39,8 +39,17 @@ extern const int nr_methods;
 /* The method of that name, or the program ends. */
 const struct method *method_find(const char *name);
 
-/* Load what @method needs. For the main thread, before all else. */
+/* The backend of the libraries that are forced to no other. */
+extern const char *method_backend;
+
+/*
+ * Load what @method needs, for its first call to come next. For the main thread,
+ * before all else.
+ */
 void method_load(const struct method *method);
+
+/* Make that call. The program ends if that does not work. */
+void method_try(const struct method *method);
 
 /*
  * What children of a method that "runs" do before their exec, where it is not

@@ -40,6 +40,16 @@ def whole(other, **parent):
     return lambda rows: ratio(rows, "spawn", "avfork", other, cpus=1, **parent)
 
 
+def pause(method):
+    """What the caller pays after a pause, to what it pays in the same run."""
+    return lambda rows: (rows.median("cold", method, cpus=1) /
+                         rows.median("warm", method, cpus=1))
+
+
+def first(method):
+    return lambda rows: ratio(rows, "first", method, "posix_spawn", cpus=1)
+
+
 TARGETS = (
     ("caller pays, to a raw clone's", "<=", 1.03, pays("clone_vm_files")),
     ("caller pays, to pthread_create's", "<=", 0.90, pays("pthread_create")),
@@ -51,6 +61,12 @@ TARGETS = (
      lambda rows: spread(rows, "descriptors")),
     ("caller pays, most to least over threads", "<=", 1.02,
      lambda rows: spread(rows, "threads")),
+    ("caller pays after 3 s of idleness, to at once", "<=", 1.10,
+     pause("avfork")),
+    ("the same of avfork_exec", "<=", 1.10, pause("avfork_exec")),
+    ("first call of a process, to posix_spawn's", "<=", 1.00,
+     first("avfork")),
+    ("the same of avfork_exec", "<=", 1.00, first("avfork_exec")),
     ("whole spawn, to vfork's", "<=", 0.92, whole("vfork")),
     ("whole spawn, to posix_spawn's, 5,000 descriptors", "<=", 0.20,
      whole("posix_spawn", descriptors=5000)),
