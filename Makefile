@@ -35,7 +35,7 @@ help:
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
 	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
 	@echo 'make bench      what each way to make a child costs: Documentation/bench; half an hour'
-	@echo 'make bench-targets  only what is aimed at, in two minutes'
+	@echo 'make bench-targets  only what is aimed at, in three minutes'
 	@echo 'make bench-record   have "make test" compare with what it costs now'
 	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual; DKMS'
 	@echo 'make check-sanitized  the tests that need no module, with ASan, UBSan and TSan'
@@ -183,7 +183,7 @@ $(user_dir)/demo: userspace/demo/demo.c $(lib)/libavfork.a
 bench: module $(bench)
 	@userspace/bench/run all
 
-# Only what the targets are about: in two minutes.
+# Only what the targets are about: in three minutes.
 bench-targets: module $(bench)
 	@userspace/bench/run targets $(KERNEL)
 

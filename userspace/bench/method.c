@@ -31,6 +31,7 @@
  * @avfork_with: its function, where it has it, as those that follow
  * @avfork_exec: likewise
  * @posix_spawn: likewise
+ * @avfork_reserve: likewise
  */
 struct library {
 	const char *file;
@@ -39,6 +40,7 @@ struct library {
 	__typeof__(avfork_with) *avfork_with;
 	__typeof__(avfork_exec) *avfork_exec;
 	__typeof__(posix_spawn) *posix_spawn;
+	__typeof__(avfork_reserve) *avfork_reserve;
 };
 
 #define LIBRARY(name, of)	\
@@ -270,6 +272,7 @@ void method_load(const struct method *method)
 		library->avfork_with = find(library, "avfork_with");
 		library->avfork_exec = find(library, "avfork_exec");
 		library->posix_spawn = find(library, "posix_spawn");
+		library->avfork_reserve = find(library, "avfork_reserve");
 	}
 	setenv("AVFORK_BACKEND",
 	       library->backend ? library->backend : method_backend, true);
@@ -283,4 +286,13 @@ void method_try(const struct method *method)
 	if (handle == -1 || method->reap(handle))
 		errx(1, "%s does not work here", method->name);
 	unsetenv("AVFORK_BACKEND");
+}
+
+void method_reserve(const struct method *method, int children)
+{
+	const struct library *library = method->library;
+
+	if (library && library->avfork_reserve &&
+	    library->avfork_reserve(children))
+		err(1, "avfork_reserve");
 }

@@ -51,6 +51,9 @@ void method_load(const struct method *method);
 /* Make that call. The program ends if that does not work. */
 void method_try(const struct method *method);
 
+/* Have it keep what so many children at a time need, from now on. */
+void method_reserve(const struct method *method, int children);
+
 /*
  * What children of a method that "runs" do before their exec, where it is not
  * NULL. They may have their caller's thread-local storage: system calls only.

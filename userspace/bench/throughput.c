@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * How many children a second threads make that do nothing else. Each thread has
- * several under way, as what runs many programs has. The methods take turns.
+ * several under way, as what runs many programs has. The methods take turns. What
+ * they keep is reserved: else carriers would leave while others have theirs, and
+ * whoever comes first afterwards would have to make them anew.
  */
 #include <err.h>
 #include <pthread.h>
@@ -76,6 +78,9 @@ void throughput(const struct bench *bench)
 
 	if (!rates)
 		err(1, "calloc");
+	for (i = 0; i < bench->nr; i++)
+		method_reserve(bench->methods[i],
+			       bench->parent.threads * METHOD_CHILDREN);
 	for (round = 0; round < ROUNDS; round++)
 		for (i = 0; i < bench->nr; i++)
 			sample_add(&rates[i],
