@@ -278,14 +278,16 @@ static int carrier_make(struct pool *pool, struct slot *slot, size_t size)
 		if (error)
 			return error;
 		loan_wait_while(&birth, LOAN_STARTING);
-		if (!slot->thread_pointer)
-			return EAGAIN;
 		/* The child's part ends below the frame of the parked thread. */
-		slot->stack_size = (slot->stack - PARKED_SIZE - low) & ~63UL;
-		slot->stack = low;
-		if (slot->stack_size >= size)
+		if (slot->tid && slot->stack >= low + size + PARKED_SIZE) {
+			slot->stack_size =
+				(slot->stack - PARKED_SIZE - low) & ~63UL;
+			slot->stack = low;
 			return 0;
+		}
 		carrier_dismiss(slot);
+		if (!slot->tid)
+			return EAGAIN;
 	}
 }
 
