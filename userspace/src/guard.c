@@ -111,9 +111,12 @@ static void guard_put(struct guard *guard)
 	pthread_mutex_unlock(&guards->lock);
 }
 
-/* The guard that @is is true of, or NULL. */
+/*
+ * The guard that @is is true of, or NULL. @as: its two pids at that moment, since
+ * another thread may reap the guardian, and the guard be given to another child.
+ */
 static struct guard *guard_find(bool (*is)(const struct guard *guard, pid_t pid),
-				pid_t pid)
+				pid_t pid, struct guard *as)
 {
 	struct guards *guards = atomic_load(&the_guards);
 	struct guard *guard = NULL;
@@ -124,8 +127,11 @@ static struct guard *guard_find(bool (*is)(const struct guard *guard, pid_t pid)
 	tsan_after(&the_guards);
 	pthread_mutex_lock(&guards->lock);
 	for (i = 0; i < guards->end && !guard; i++) {
-		if (guards->guards[i].used && is(&guards->guards[i], pid))
+		if (guards->guards[i].used && is(&guards->guards[i], pid)) {
 			guard = &guards->guards[i];
+			as->pid = guard->pid;
+			as->guardian = guard->guardian;
+		}
 	}
 	pthread_mutex_unlock(&guards->lock);
 	return guard;
@@ -142,12 +148,12 @@ static bool guardian_is(const struct guard *guard, pid_t pid)
 }
 
 /*
- * A pidfd of the child, or -1. Until a guardian says that the child has died, the
- * child's pid is nobody else's; so this is the child's if that is still so after.
+ * A pidfd of the child @pid, or -1. Until a guardian says that its child has died,
+ * no other process has that pid; so this is the child's if that is still so after.
  */
-static int child_pidfd(const struct guard *guard)
+static int child_pidfd(const struct guard *guard, pid_t pid)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, guard->pid, 0);
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	if (pidfd >= 0 && atomic_load(&guard->died)) {
 		syscall(SYS_close, pidfd);
@@ -164,10 +170,11 @@ static bool child_died(const struct guard *guard, pid_t group)
 {
 	const struct timespec now = { 0 };
 	struct pollfd poll = { .events = POLLIN };
+	pid_t pid = guard->pid;
 
-	if (!guard->pid || (group && getpgid(guard->guardian) != group))
+	if (!pid || (group && getpgid(guard->guardian) != group))
 		return false;
-	poll.fd = child_pidfd(guard);
+	poll.fd = child_pidfd(guard, pid);
 	if (poll.fd >= 0) {
 		syscall(SYS_ppoll, &poll, 1, &now, NULL, 0);
 		syscall(SYS_close, poll.fd);
@@ -338,12 +345,13 @@ put_guard:
 }
 
 /*
- * Wait for @guard's guardian: the child's pid with its *@status, 0 or -1. ECHILD:
- * another thread was faster.
+ * Wait for the guardian of @guard, found @as that: the child's pid with its
+ * *@status, 0 or -1. ECHILD: another thread was faster.
  */
-static pid_t wait_guard(struct guard *guard, int *status, int options)
+static pid_t wait_guard(struct guard *guard, const struct guard *as,
+			int *status, int options)
 {
-	pid_t guardian = guard->guardian, child = guard->pid;
+	pid_t guardian = as->guardian, child = as->pid;
 	pid_t found = waitpid(guardian, status, options | __WALL);
 
 	/* The program may have seen by a pidfd that the child has died. */
@@ -390,20 +398,20 @@ static pid_t wait_any(pid_t pid, int *status, int options)
 						  getpgrp();
 
 	for (;;) {
-		struct guard *guard;
+		struct guard *guard, as;
 		pid_t found = look(group, options);
 
 		if (found < 0)
 			return found;
-		guard = found ? guard_find(guardian_is, found) :
-				guard_find(child_died, group);
+		guard = found ? guard_find(guardian_is, found, &as) :
+				guard_find(child_died, group, &as);
 		if (!found && !guard)
 			return 0;
 		if (!guard)
 			found = waitpid(found, status,
 					options | __WALL | WNOHANG);
-		else if (guard->pid)
-			found = wait_guard(guard, status, options | WNOHANG);
+		else if (as.pid)
+			found = wait_guard(guard, &as, status, options | WNOHANG);
 		else
 			/* A guardian without a child is its maker's. */
 			continue;
@@ -414,7 +422,7 @@ static pid_t wait_any(pid_t pid, int *status, int options)
 
 pid_t guard_waitpid(pid_t pid, int *status, int options)
 {
-	struct guard *guard;
+	struct guard *guard, as;
 	int its_status = 0;
 
 	/* A child's own children are none of these, nor is its life ours. */
@@ -423,8 +431,8 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 	if (pid <= 0) {
 		pid = wait_any(pid, &its_status, options);
 	} else {
-		guard = guard_find(child_is, pid);
-		pid = guard ? wait_guard(guard, &its_status, options) :
+		guard = guard_find(child_is, pid, &as);
+		pid = guard ? wait_guard(guard, &as, &its_status, options) :
 			      waitpid(pid, &its_status, options | __WALL);
 	}
 	if (pid > 0 && status)
@@ -441,11 +449,11 @@ pid_t avfork_waitpid(pid_t pid, int *status, int options)
 
 void guard_watch(pid_t pid)
 {
-	struct guard *guard = guard_find(child_is, pid);
+	struct guard as;
 	siginfo_t info;
 
-	if (guard)
-		pid = guard->guardian;
+	if (guard_find(child_is, pid, &as))
+		pid = as.guardian;
 	/* ECHILD: somebody has reaped it. */
 	while (waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL) &&
 	       errno == EINTR)
@@ -465,8 +473,8 @@ void guard_reap(pid_t pid)
 
 void guard_kill(pid_t pid)
 {
-	struct guard *guard = guard_find(child_is, pid);
-	int pidfd = guard ? child_pidfd(guard) : -1;
+	struct guard as, *guard = guard_find(child_is, pid, &as);
+	int pidfd = guard ? child_pidfd(guard, pid) : -1;
 
 	/* Before it is reaped, which is up to us, no other process has its pid. */
 	if (!guard) {
