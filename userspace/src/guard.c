@@ -296,6 +296,7 @@ static int child_prepare(struct guard *guard, struct child *child)
 pid_t guard_spawn(struct child *child)
 {
 	struct guard *guard = guard_get();
+	struct loan loan;
 	int error = 0;
 	pid_t pid;
 
@@ -306,8 +307,9 @@ pid_t guard_spawn(struct child *child)
 	if (guardian_make(guard, child))
 		goto put_child;
 
-	/* The kernel clears it should the guardian be killed. */
-	loan_wait_while(&guard->loan, LOAN_STARTING);
+	/* The kernel ends it should the guardian be killed; then anyone may reap that. */
+	loan = guard->loan;
+	loan_wait_while(&loan, LOAN_STARTING);
 	pid = guard->pid;
 	if (!pid) {
 		/* ECHILD: a wait for any child was faster. */
@@ -329,8 +331,7 @@ pid_t guard_spawn(struct child *child)
 	/* A guardian that was killed has not waited for this. */
 	if (child->opts->flags & AVFORK_SYNC)
 		loan_wait_end(&child->loan);
-	if (loan_is(&guard->loan, 0))
-		loan_set(&guard->loan, LOAN_SEEN);
+	loan_step(&loan, 0, LOAN_SEEN);
 	if (!error)
 		return pid;
 	guard_reap(pid);

@@ -43,6 +43,15 @@ static inline bool loan_is(const struct loan *loan, uint32_t state)
 	return atomic_load(loan->word) == loan->ticket + state;
 }
 
+/* For who may come too late: nothing, unless @loan is in the state @from. */
+static inline void loan_step(const struct loan *loan, uint32_t from, uint32_t to)
+{
+	uint32_t word = loan->ticket + from;
+
+	if (atomic_compare_exchange_strong(loan->word, &word, loan->ticket + to))
+		futex_wake(loan->word);
+}
+
 static inline void loan_wait_while(const struct loan *loan, uint32_t state)
 {
 	futex_wait_while(loan->word, loan->ticket + state);

@@ -379,8 +379,8 @@ static void die_with_maker(const struct prelude *prelude)
 
 static void tell_started(const struct prelude *prelude)
 {
-	if (prelude->loan.word && loan_is(&prelude->loan, LOAN_STARTING))
-		loan_set(&prelude->loan, 0);
+	if (prelude->loan.word)
+		loan_step(&prelude->loan, LOAN_STARTING, 0);
 }
 
 char tsan_child_ends;
