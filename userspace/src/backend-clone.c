@@ -85,10 +85,10 @@ static int check_opts(const struct avfork_opts *opts)
  */
 static int shared_by(const struct avfork_opts *opts)
 {
-	int fd = device_fd(atomic_load(&device_common.word));
+	int fd = atomic_load(&device_common);
 	struct avfork_info info = { 0 };
 
-	if (fd < 0 || opts->flags & (AVFORK_INHERIT_FDS | AVFORK_INTO_CGROUP |
+	if (!fd || opts->flags & (AVFORK_INHERIT_FDS | AVFORK_INTO_CGROUP |
 				     AVFORK_SHARE_FDS))
 		return -1;
 	return device_ask(fd, &info) && info.table_size > COPY_AT_MOST ?

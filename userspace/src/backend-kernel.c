@@ -44,26 +44,25 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 		.cgroup_fd = opts->flags & AVFORK_INTO_CGROUP ?
 			     opts->cgroup_fd : 0,
 	};
-	struct device *device = opts->flags & AVFORK_AUTOKILL ?
-				&device_own : &device_common;
-	uint64_t word = device_get(device);
+	_Atomic int *device = opts->flags & AVFORK_AUTOKILL ? &device_own :
+							      &device_common;
 	struct avfork_info info;
 	bool again = false;
+	int fd;
 
 	/* More than the kernel's field holds is more than any table. */
 	if (opts->nr_fds > UINT32_MAX) {
 		errno = EMFILE;
 		return -1;
 	}
-
 	if (keeps_device(opts)) {
 		prelude_ties(prelude);
 		if (carrier->loan.word)
 			loan_set(&carrier->loan, LOAN_STARTING);
 	}
 	tsan_before(prelude);
-	while (word) {
-		pid_t pid = ioctl(device_fd(word), AVFORK_IOC_SPAWN, &args);
+	while ((fd = device_get(device))) {
+		pid_t pid = ioctl(fd, AVFORK_IOC_SPAWN, &args);
 		/* 0: another file's ioctl, which happens to know the number. */
 		int error = pid ? errno : ENOTTY;
 
@@ -72,8 +71,8 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 				loan_wait_while(&carrier->loan, LOAN_STARTING);
 			return pid;
 		}
-		if (!device_ask(device_fd(word), &info)) {
-			word = device_open(device, word);
+		if (!device_ask(fd, &info)) {
+			device_lost(device, fd);
 			again = false;
 			continue;
 		}
@@ -100,10 +99,10 @@ static pid_t kernel_spawn_kept(struct child *child)
 /* Whether the kernel reaps children of its own accord. */
 static bool can_autoreap(void)
 {
-	uint64_t word = device_get(&device_common);
+	int fd = device_get(&device_common);
 	struct avfork_info info;
 
-	return word && device_ask(device_fd(word), &info) &&
+	return fd && device_ask(fd, &info) &&
 	       info.flags & AVFORK_AUTOREAP;
 }
 
@@ -119,16 +118,16 @@ static bool kernel_available(void)
 {
 	const int no_struct = _IOC(_IOC_WRITE, AVFORK_IOC_MAGIC,
 				   _IOC_NR(AVFORK_IOC_SPAWN), 0);
-	uint64_t word = device_get(&device_common);
+	int fd = device_get(&device_common);
 
-	if (!word)
+	if (!fd)
 		return false;
 	/*
 	 * Without a struct it is EINVAL, but for callers that the device makes
 	 * no children for, and filters that let nobody ask. (Where the number is
 	 * another file's by now, its user finds out.)
 	 */
-	return !ioctl(device_fd(word), no_struct) ||
+	return !ioctl(fd, no_struct) ||
 	       errno == EINVAL || errno == EBADF || errno == ENOTTY;
 }
 

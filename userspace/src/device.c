@@ -5,27 +5,25 @@
  * number may then be some other file's. So every failure is looked into: where
  * the number is not the device any more, it is left alone and the device opened
  * anew. The ioctl itself cannot harm another file, which does not know it.
+ *
+ * Two threads may find the same number lost, one of them after the other has opened
+ * the device anew and got that number again. Then a descriptor stays open that
+ * nobody uses; none of the program's is ever closed.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend.h"
 #include "device.h"
-#include "fd.h"
+#include "fds.h"
 
 #define DEVICE "/dev/avfork"
 
-struct device device_common, device_own;
-
-static uint64_t device_word(int fd, uint64_t stale)
-{
-	return (uint64_t)(fd + 1) << 32 | (uint32_t)(stale + 1);
-}
+_Atomic int device_common, device_own;
 
 bool device_ask(int fd, struct avfork_info *info)
 {
@@ -41,13 +39,18 @@ static bool is_named_device(int fd)
 	       file.st_dev == named.st_dev && file.st_ino == named.st_ino;
 }
 
-void device_close(struct device *device)
+void device_lost(_Atomic int *device, int fd)
 {
-	uint64_t word = atomic_exchange(&device->word, 0);
+	atomic_compare_exchange_strong(device, &fd, 0);
+}
+
+void device_close(_Atomic int *device)
+{
+	int fd = atomic_exchange(device, 0);
 	struct avfork_info info;
 
-	if (word && device_ask(device_fd(word), &info))
-		close(device_fd(word));
+	if (fd && device_ask(fd, &info))
+		close(fd);
 }
 
 /* In a fork()ed copy: it has children of its own to live as long as. */
@@ -56,18 +59,16 @@ static void forget_own(void)
 	device_close(&device_own);
 }
 
-static pthread_once_t forget_in_copies_once = PTHREAD_ONCE_INIT;
-
 static void forget_in_copies(void)
 {
 	pthread_atfork(NULL, NULL, forget_own);
 }
 
 /*
- * A new descriptor of the device, or -1 with errno ENOSYS, or EMFILE, ENFILE or
+ * A new descriptor of the device, or 0 with errno ENOSYS, or EMFILE, ENFILE or
  * ENOMEM when it is only that there is no room for one.
  */
-static int open_device(void)
+static int device_open(void)
 {
 	struct avfork_info info;
 	int fd;
@@ -86,40 +87,26 @@ static int open_device(void)
 	}
 	if (!backend_is_short(errno))
 		errno = ENOSYS;
-	return -1;
+	return 0;
 }
 
-uint64_t device_open(struct device *device, uint64_t stale)
+int device_get(_Atomic int *device)
 {
-	uint64_t word = 0;
-	int cancel, fd;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int cancel, fd, found = atomic_load_explicit(device, memory_order_relaxed);
 
+	if (found)
+		return found;
 	/* The caller may hold a carrier, and open() is a cancellation point. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	if (device == &device_own)
-		pthread_once(&forget_in_copies_once, forget_in_copies);
-	fd = open_device();
-	if (fd >= 0) {
-		word = device_word(fd, stale);
-		/* Another thread may have been faster: its word is the one. */
-		if (!atomic_compare_exchange_strong(&device->word, &stale,
-						    word) &&
-		    /* Or has closed it. */
-		    (stale ||
-		     !atomic_compare_exchange_strong(&device->word, &stale,
-						     word))) {
-			close(fd);
-			word = stale;
-		}
+		pthread_once(&once, forget_in_copies);
+	fd = device_open();
+	/* Another thread may have been faster. */
+	if (fd && !atomic_compare_exchange_strong(device, &found, fd)) {
+		close(fd);
+		fd = found;
 	}
 	pthread_setcancelstate(cancel, NULL);
-	return word;
-}
-
-uint64_t device_get(struct device *device)
-{
-	uint64_t word = atomic_load_explicit(&device->word,
-					     memory_order_relaxed);
-
-	return word ? word : device_open(device, 0);
+	return fd;
 }

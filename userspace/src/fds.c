@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,4 +62,18 @@ void close_from(int first)
 	/* Since Linux 5.9, where no filter is older than that. */
 	if (syscall(SYS_close_range, first, ~0U, 0) && !close_listed(first))
 		close_each(first);
+}
+
+int fd_above_stdio(int fd)
+{
+	int high;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	/* Where RLIMIT_NOFILE allows no number as high as that. */
+	if (high < 0 && errno == EINVAL)
+		errno = EMFILE;
+	close(fd);
+	return high;
 }

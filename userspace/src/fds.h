@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Closing descriptors in a child: by bare system calls, which no other library
- * sees, without malloc() and whatever a filter or a missing /proc refuses.
- */
 #ifndef FDS_H
 #define FDS_H
 
-/* Close @first, which is not negative, and all above it. */
+/*
+ * Close @first, which is not negative, and all above it, in a child: by bare system
+ * calls, which no other library sees, without malloc() and whatever a filter or a
+ * missing /proc refuses.
+ */
 void close_from(int first);
+
+/*
+ * Move @fd, which may be -1, above the standard three, for one of which it would be
+ * taken there. The new number, close-on-exec, or -1 with errno and @fd closed.
+ */
+int fd_above_stdio(int fd);
 
 #endif

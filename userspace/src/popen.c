@@ -3,6 +3,7 @@
  * Streams to and from commands.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <avfork.h>
 
 #include "exec.h"
-#include "fd.h"
+#include "fds.h"
 #include "guard.h"
 #include "streams.h"
 
