@@ -129,7 +129,7 @@ static pid_t clone_spawn(struct child *child)
 		return -1;
 	if (child->opts->flags &
 	    (AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_HIDDEN))
-		return keeper_spawn(child, clone_spawn_kept);
+		return keeper_spawn(child, clone_spawn_kept, KEEPER_STACK_SIZE);
 	return clone_spawn_kept(child);
 }
 

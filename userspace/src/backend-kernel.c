@@ -110,7 +110,8 @@ static pid_t kernel_spawn(struct child *child)
 {
 	if ((child->opts->flags & AVFORK_AUTOREAP && !can_autoreap()) ||
 	    keeps_device(child->opts))
-		return keeper_spawn(child, kernel_spawn_kept);
+		return keeper_spawn(child, kernel_spawn_kept,
+				    KEEPER_STACK_SIZE);
 	return kernel_spawn_kept(child);
 }
 

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The portable backend, for where a filter lets clone(2) make no child but vfork(2)
- * does: a thread that calls vfork().
+ * does: a keeper that calls vfork().
  *
  * A child of vfork() runs on the stack and the thread-local storage of the thread
  * that called it, which the kernel stops for so long. So with a thread that has
  * nothing else to do these are the child's own, and the caller of the library goes
  * on as soon as the child exists.
  *
- * The thread is made for the call, by the calling thread: it has that thread's
- * credentials, filters, namespaces and capabilities, as they are at that moment.
- * And it stays until the child has died, since what a child asks for its parent's
- * death (PR_SET_PDEATHSIG) is about the thread that made it.
+ * The keeper stays until the child has died, since what a child asks for its
+ * parent's death (PR_SET_PDEATHSIG) is about the thread that made it.
  *
  * What vfork() cannot do is left to the clone backend.
  */
@@ -22,26 +20,11 @@
 #include <unistd.h>
 
 #include "carrier.h"
-#include "guard.h"
+#include "keeper.h"
 #include "sanitizer.h"
 #include "thread.h"
 
 #define STACK_SIZE	(POOL_STACK_SIZE + 64 * 1024)
-
-/**
- * struct worker - what a worker thread is to do, on the stack of the caller that waits
- * @child: what to make. Its loan is STARTING until the child or the thread has told of
- *         that: from then on only the caller has this
- * @pid:   the child's pid, or -1
- * @error: why there is none
- * @tid:   the thread's, if there is none
- */
-struct worker {
-	const struct child *child;
-	pid_t pid;
-	int error;
-	pid_t tid;
-};
 
 /* The child's pid, or -1, when it has exec'd or died. @told: unless NULL, before. */
 static pid_t vfork_run(struct prelude *prelude, pid_t *told)
@@ -61,56 +44,20 @@ static pid_t vfork_run(struct prelude *prelude, pid_t *told)
 	return pid;
 }
 
-/* The prelude is put on our stack, which libc has again when we leave. */
-static void *worker_thread(void *arg)
+/* By a keeper, on whose stack the prelude is. */
+static pid_t worker_spawn(struct child *child)
 {
-	struct worker *worker = arg;
-	const struct loan loan = worker->child->loan;
-	char memory[prelude_size(worker->child)] __attribute__((aligned(16)));
+	char memory[prelude_size(child)] __attribute__((aligned(16)));
 	struct carrier carrier = {
-		.loan = loan, .stack = memory, .stack_size = sizeof(memory),
+		.loan = child->loan,
+		.stack = memory, .stack_size = sizeof(memory),
 	};
 	struct prelude *prelude;
-	pid_t pid = -1;
 
 	prctl(PR_SET_NAME, "avfork-worker");
 	rseq_unregister();
-	prelude = prelude_put_grants(&carrier, worker->child);
-	if (prelude)
-		pid = vfork_run(prelude, &worker->pid);
-	/* There is no child, or it was killed before it could tell. */
-	if (loan_is(&loan, LOAN_STARTING)) {
-		worker->pid = pid;
-		worker->error = errno;
-		worker->tid = (pid_t)syscall(SYS_gettid);
-	}
-	pool_put(&loan);
-	if (pid >= 0)
-		guard_watch(pid);
-	return NULL;
-}
-
-static pid_t spawn_by_worker(struct child *child)
-{
-	struct worker worker = { .child = child };
-	int error;
-
-	if (pool_get_word(&child->loan))
-		return -1;
-	loan_set(&child->loan, LOAN_STARTING);
-	error = thread_start(STACK_SIZE + prelude_size(child), worker_thread,
-			     &worker, NULL);
-	if (error) {
-		pool_put(&child->loan);
-		errno = error;
-		return -1;
-	}
-	loan_wait_while(&child->loan, LOAN_STARTING);
-	if (worker.pid < 0) {
-		thread_wait_gone(worker.tid);
-		errno = worker.error;
-	}
-	return worker.pid;
+	prelude = prelude_put_grants(&carrier, child);
+	return prelude ? vfork_run(prelude, &child->pid) : -1;
 }
 
 static pid_t make_here(const struct child *child, struct carrier *carrier,
@@ -143,7 +90,7 @@ static pid_t taskq_spawn(struct child *child)
 		return backend_clone.spawn(child);
 	if (child->opts->flags & AVFORK_SYNC)
 		return carrier_spawn(child, &sync_maker);
-	return spawn_by_worker(child);
+	return keeper_spawn(child, worker_spawn, STACK_SIZE + prelude_size(child));
 }
 
 static bool taskq_available(void)

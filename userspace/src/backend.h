@@ -30,6 +30,7 @@
  * @mask:          of the caller's signals, for AVFORK_INHERIT_SIGNALS; filled in by
  *                 spawn()
  * @loan:          set by the backend, but for AVFORK_SYNC
+ * @pid:           for keeper_spawn()
  */
 struct child {
 	const struct avfork_opts *opts;
@@ -40,6 +41,7 @@ struct child {
 	bool execs;
 	kernel_sigset mask;
 	struct loan loan;
+	pid_t pid;
 };
 
 /**

@@ -21,43 +21,40 @@
 #include "pool.h"
 #include "thread.h"
 
-#define STACK_SIZE (64 * 1024)
-
 /**
  * struct keeper - a keeper's job, on the stack of the caller that waits
  * @child: what to make
  * @spawn: by which function
  * @reaps: AVFORK_AUTOREAP
- * @tid:   the keeper's
- * @pid:   the child's, or -1
- * @error: why there is none
- * @loan:  STARTING until @pid and @error are set: from then on only the caller has
- *         this
+ * @loan:  STARTING until @child's pid is known, or @error: from then on only the
+ *         caller has this
+ * @error: why there is no child
+ * @tid:   the keeper's, if there is none
  */
 struct keeper {
 	struct child *child;
 	pid_t (*spawn)(struct child *child);
 	bool reaps;
-	pid_t tid;
-	pid_t pid;
-	int error;
 	struct loan loan;
+	int error;
+	pid_t tid;
 };
 
 static void *keeper_thread(void *arg)
 {
 	struct keeper *keeper = arg;
 	const struct loan loan = keeper->loan;
-	bool reaps = keeper->reaps;
+	const bool reaps = keeper->reaps;
 	pid_t pid;
 
 	prctl(PR_SET_NAME, "avfork-keeper");
 	pid = keeper->spawn(keeper->child);
-	keeper->tid = (pid_t)syscall(SYS_gettid);
-	keeper->pid = pid;
-	keeper->error = errno;
-	loan_set(&loan, 0);
-
+	if (loan_is(&loan, LOAN_STARTING)) {
+		keeper->child->pid = pid;
+		keeper->error = errno;
+		keeper->tid = (pid_t)syscall(SYS_gettid);
+	}
+	pool_put(&loan);
 	if (pid >= 0 && reaps)
 		guard_reap(pid);
 	else if (pid >= 0)
@@ -65,7 +62,8 @@ static void *keeper_thread(void *arg)
 	return NULL;
 }
 
-pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child))
+pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child),
+		   size_t stack_size)
 {
 	const struct avfork_opts *asked = child->opts;
 	struct avfork_opts opts = *asked;
@@ -74,7 +72,6 @@ pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child))
 		.spawn = spawn,
 		.reaps = opts.flags & AVFORK_AUTOREAP,
 	};
-	int error;
 
 	if (pool_get_word(&keeper.loan))
 		return -1;
@@ -83,20 +80,19 @@ pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child))
 		opts.flags |= AVFORK_HIDDEN;
 	}
 	child->opts = &opts;
+	child->loan = keeper.loan;
 	loan_set(&keeper.loan, LOAN_STARTING);
-	error = thread_start(STACK_SIZE, keeper_thread, &keeper, NULL);
-	if (!error) {
+	keeper.error = thread_start(stack_size, keeper_thread, &keeper, NULL);
+	if (keeper.error) {
+		pool_put(&keeper.loan);
+		child->pid = -1;
+	} else {
 		loan_wait_while(&keeper.loan, LOAN_STARTING);
-		if (keeper.pid < 0) {
-			error = keeper.error;
+		if (child->pid < 0)
 			thread_wait_gone(keeper.tid);
-		}
 	}
-	pool_put(&keeper.loan);
 	child->opts = asked;
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	return keeper.pid;
+	if (child->pid < 0)
+		errno = keeper.error;
+	return child->pid;
 }
