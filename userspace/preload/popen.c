@@ -13,14 +13,12 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "../src/exec.h"
 #include "../src/interrupts.h"
+#include "../src/spawn.h"
 #include "../src/streams.h"
 #include "actions.h"
 #include "active.h"
 #include "real.h"
-
-#define EXIT_NO_SHELL 127
 
 /* A command may begin with a dash. */
 #define SHELL_ARGV(command) { "sh", "-c", "--", (char *)(command), NULL }
@@ -217,7 +215,7 @@ static int wait_for_command(struct call *call)
 /* What POSIX wants where @error is why there is no command. */
 static int status_without(int error)
 {
-	return error == EAGAIN || error == ENOMEM ? -1 : EXIT_NO_SHELL << 8;
+	return error == EAGAIN || error == ENOMEM ? -1 : EXIT_NO_EXEC << 8;
 }
 
 int system(const char *command)

@@ -183,7 +183,7 @@ static int child_main(void *arg)
 	job->again = job->again && errno == ENOENT;
 fail:
 	job->error = errno;
-	return 127;
+	return EXIT_NO_EXEC;
 }
 
 /* The child's pid, 0 with @job->error, or -1 where libc shall make it. */

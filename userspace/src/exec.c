@@ -1,32 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "exec.h"
 #include "guard.h"
 #include "sanitizer.h"
 #include "search.h"
 #include "spawn.h"
 
-#define EXIT_NO_EXEC	127
-
 /**
  * struct exec - an exec to be
- * @path:     what to exec
+ * @names:    what to exec and, unless it is a path, the directories to look for it in
  * @argv:     its arguments
  * @envp:     its environment, or NULL for none, as after clearenv(3)
- * @search:   the directories to look for @path in, or NULL
  * @defaults: signals to handle by default
  * @error:    receives errno; NULL if nobody waits for it
  */
 struct exec {
-	const char *path;
+	char *const *names;
 	char *const *argv;
 	char *const *envp;
-	const char *search;
 	kernel_sigset defaults;
 	int *error;
 };
@@ -40,60 +34,42 @@ static size_t count(char *const strings[])
 	return n;
 }
 
-static size_t size_of(char *const strings[])
+/* Bytes of a copy of @strings, which may be NULL, and their array. */
+static size_t strings_size(char *const strings[])
 {
-	size_t size = 0;
+	size_t i, n = count(strings), size = (n + 1) * sizeof(*strings);
 
-	while (strings && *strings)
-		size += strlen(*strings++) + 1;
-	return size;
+	for (i = 0; i < n; i++)
+		size += strlen(strings[i]) + 1;
+	return (size + 7) & ~(size_t)7;
 }
 
-/* Bytes of a copy of @exec and all that it points to. */
-static size_t exec_size(const struct exec *exec)
+/* Copy @strings to *@to, which moves on. */
+static char *const *copy_strings(char **to, char *const strings[])
 {
-	return sizeof(*exec) +
-	       (count(exec->argv) + count(exec->envp) + 2) * sizeof(char *) +
-	       size_of(exec->argv) + size_of(exec->envp) +
-	       strlen(exec->path) + 1 +
-	       (exec->search ? strlen(exec->search) + 1 : 0);
-}
+	size_t i, n = count(strings);
+	char **copy = (char **)*to;
+	char *next = (char *)(copy + n + 1);
 
-/* Copy @string to *@to, which moves on. */
-static char *copy_string(char **to, const char *string)
-{
-	char *start = *to;
-
-	*to = stpcpy(*to, string) + 1;
-	return start;
-}
-
-/* Copy @strings to *@to, with their pointers at *@pointers, which moves on. */
-static char *const *copy_strings(char ***pointers, char *const strings[],
-				 char **to)
-{
-	char **start = *pointers;
-
-	while (strings && *strings)
-		*(*pointers)++ = copy_string(to, *strings++);
-	*(*pointers)++ = NULL;
-	return start;
+	for (i = 0; i < n; i++) {
+		copy[i] = next;
+		next = stpcpy(next, strings[i]) + 1;
+	}
+	copy[n] = NULL;
+	*to += strings_size(strings);
+	return copy;
 }
 
 static void *exec_copy(void *to, void *arg)
 {
 	const struct exec *from = arg;
 	struct exec *exec = to;
-	char **pointers = (char **)(exec + 1);
-	char *strings = (char *)(pointers + count(from->argv) +
-				 count(from->envp) + 2);
+	char *next = (char *)(exec + 1);
 
 	*exec = *from;
-	exec->argv = copy_strings(&pointers, from->argv, &strings);
-	exec->envp = copy_strings(&pointers, from->envp, &strings);
-	exec->path = copy_string(&strings, from->path);
-	if (from->search)
-		exec->search = copy_string(&strings, from->search);
+	exec->names = copy_strings(&next, from->names);
+	exec->argv = copy_strings(&next, from->argv);
+	exec->envp = copy_strings(&next, from->envp);
 	return exec;
 }
 
@@ -102,55 +78,51 @@ static TSAN_UNSEEN int exec_child(void *arg)
 	const struct exec *exec = arg;
 
 	signals_reset(exec->defaults);
-	search_exec(exec->path, exec->search, exec->argv, exec->envp);
+	search_exec(exec->names[0], exec->names[1], exec->argv, exec->envp);
 	if (exec->error)
 		*exec->error = errno;
 	return EXIT_NO_EXEC;
 }
 
-static pid_t exec_with(const struct avfork_opts *opts, const char *path,
-		       bool search, char *const argv[], char *const envp[],
+static pid_t exec_with(const struct avfork_opts *opts, char *const names[],
+		       char *const argv[], char *const envp[],
 		       kernel_sigset defaults)
 {
 	struct exec exec = {
-		.path = path, .argv = argv, .envp = envp,
+		.names = names, .argv = argv, .envp = envp,
 		.defaults = defaults,
 	};
 	struct child child = {
 		.opts = opts, .start_routine = exec_child, .arg = &exec,
 		.execs = true, .copy = exec_copy,
 	};
-	int cancel, error = 0;
+	int error = 0;
 	pid_t pid;
 
-	if (search) {
-		exec.search = getenv("PATH");
-		if (!exec.search)
-			exec.search = SEARCH_DEFAULT;
-	}
 	/* Our stack is there for as long as somebody waits. */
 	if (opts->flags & AVFORK_SYNC)
 		exec.error = &error;
 	else
-		child.copy_size = exec_size(&exec);
+		child.copy_size = sizeof(exec) + strings_size(names) +
+				  strings_size(argv) + strings_size(envp);
 	pid = spawn(&child);
 	if (pid < 0 || !error)
 		return pid;
 
-	/* With what a cancelled thread would leave behind. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	guard_reap(pid);
+	/* No cancellation point, unlike close(). */
 	if (opts->pidfd)
-		close(*opts->pidfd);
-	pthread_setcancelstate(cancel, NULL);
+		syscall(SYS_close, *opts->pidfd);
 	errno = error;
 	return -1;
 }
 
-pid_t exec_spawn(const struct avfork_opts *opts, const char *path, bool search,
-		 char *const argv[], char *const envp[])
+pid_t exec_search(const struct avfork_opts *opts, char *const argv[])
 {
-	return exec_with(opts, path, search, argv, envp, 0);
+	char *path = getenv("PATH");
+	char *const names[] = { argv[0], path ? path : SEARCH_DEFAULT, NULL };
+
+	return exec_with(opts, names, argv, environ, 0);
 }
 
 pid_t exec_shell(const struct avfork_opts *opts, const char *command,
@@ -158,13 +130,15 @@ pid_t exec_shell(const struct avfork_opts *opts, const char *command,
 {
 	/* "--": a command may begin with a dash. */
 	char *const argv[] = { "sh", "-c", "--", (char *)command, NULL };
+	char *const names[] = { SHELL, NULL };
 
-	return exec_with(opts, SHELL, false, argv, environ, defaults);
+	return exec_with(opts, names, argv, environ, defaults);
 }
 
 pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 		  char *const argv[], char *const envp[])
 {
+	char *const names[] = { (char *)path, NULL };
 	struct avfork_opts copy;
 
 	if (!path || !argv) {
@@ -173,5 +147,5 @@ pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 	}
 	if (opts_copy(&copy, opts))
 		return -1;
-	return exec_spawn(&copy, path, false, argv, envp ? envp : environ);
+	return exec_with(&copy, names, argv, envp ? envp : environ, 0);
 }

@@ -13,9 +13,9 @@
 
 #include <avfork.h>
 
-#include "exec.h"
 #include "fds.h"
 #include "guard.h"
+#include "spawn.h"
 #include "streams.h"
 
 /* What "r", "w" and "r+" mean, "e" going without saying; each sign but once. */
@@ -94,7 +94,7 @@ static FILE *stream_open(const char *command, char *const argv[],
 	if (command)
 		stream->pid = exec_shell(&opts, command, 0);
 	else
-		stream->pid = exec_spawn(&opts, argv[0], true, argv, environ);
+		stream->pid = exec_search(&opts, argv);
 	stream->file = file;
 	if (stream->pid >= 0)
 		streams_add(stream);

@@ -20,8 +20,8 @@
 #include "fds.h"
 #include "prelude.h"
 #include "sanitizer.h"
+#include "spawn.h"
 
-#define EXIT_NO_FD	127	/* as for what cannot be exec'd */
 #define EXEC_STACK_SIZE	(32 * 1024)	/* for a child that does nothing else */
 
 static size_t round_up(size_t size)
@@ -374,7 +374,7 @@ static void die_with_maker(const struct prelude *prelude)
 	if (parent && (parent != prelude->maker ||
 		       (syscall(SYS_tgkill, prelude->maker,
 				prelude->maker_thread, 0) && errno == ESRCH)))
-		syscall(SYS_exit_group, EXIT_NO_FD);
+		syscall(SYS_exit_group, EXIT_NO_EXEC);
 }
 
 static void tell_started(const struct prelude *prelude)
@@ -422,7 +422,7 @@ TSAN_UNSEEN void prelude_run(struct prelude *prelude)
 
 	tsan_after(prelude);
 	if (prelude->device >= 0 && leave_table(prelude))
-		leave(EXIT_NO_FD);
+		leave(EXIT_NO_EXEC);
 	if (prelude->flags & AVFORK_NNP)
 		syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	die_with_maker(prelude);
@@ -432,7 +432,7 @@ TSAN_UNSEEN void prelude_run(struct prelude *prelude)
 	set_dispositions(prelude);
 	/* Another thread may have closed a source since it was checked. */
 	if (make_grants(prelude))
-		leave(EXIT_NO_FD);
+		leave(EXIT_NO_EXEC);
 	if (!(prelude->flags & (AVFORK_INHERIT_FDS | AVFORK_SHARE_FDS)))
 		close_others(prelude);
 	signals_mask(&prelude->mask, NULL);

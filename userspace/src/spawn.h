@@ -7,6 +7,9 @@
 
 #include "backend.h"
 
+#define SHELL		"/bin/sh"
+#define EXIT_NO_EXEC	127	/* of a child that cannot do what it is for */
+
 /*
  * Make @child. Its opts have been filled in by the library or checked by
  * opts_copy(). The child's pid, or -1 with errno, which is otherwise left alone.
@@ -18,5 +21,19 @@ pid_t spawn(struct child *child);
  * NULL stands for all defaults. 0, or -1 with errno.
  */
 int opts_copy(struct avfork_opts *to, const struct avfork_opts *from);
+
+/*
+ * Make a child as @opts say, which are complete, that execs @argv[0], looked for in
+ * PATH. All is copied. With AVFORK_SYNC a failure to exec is one of the call; else the
+ * child exits with EXIT_NO_EXEC.
+ */
+pid_t exec_search(const struct avfork_opts *opts, char *const argv[]);
+
+/*
+ * The same, for a command of the shell that is to have @defaults, the kernel's set
+ * of signals, handled by default.
+ */
+pid_t exec_shell(const struct avfork_opts *opts, const char *command,
+		 kernel_sigset defaults);
 
 #endif

@@ -6,9 +6,9 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "exec.h"
 #include "guard.h"
 #include "interrupts.h"
+#include "spawn.h"
 
 /**
  * struct running - what a cancelled call has to undo
