@@ -80,26 +80,26 @@ static void *_Atomic the_guards;
 static struct guard *guard_get(void)
 {
 	struct guards *guards = wiped_get(&the_guards, sizeof(*guards));
-	struct guard *guard = NULL;
-	unsigned int i;
+	struct guard *guard, *end;
 
 	if (!guards)
 		return NULL;
 	pthread_mutex_lock(&guards->lock);
-	for (i = 0; i < GUARDS && guards->guards[i].used; i++)
+	end = guards->guards + GUARDS;
+	for (guard = guards->guards; guard < end && guard->used; guard++)
 		;
-	if (i < GUARDS) {
-		guard = &guards->guards[i];
+	if (guard < end) {
 		*guard = (struct guard) {
 			.used = true, .error = EAGAIN, .status = SIGKILL,
 		};
-		if (guards->end <= i)
-			guards->end = i + 1;
+		if (guards->end <= guard - guards->guards)
+			guards->end = guard - guards->guards + 1;
 	}
 	pthread_mutex_unlock(&guards->lock);
-	if (!guard)
-		errno = EAGAIN;
-	return guard;
+	if (guard < end)
+		return guard;
+	errno = EAGAIN;
+	return NULL;
 }
 
 static void guard_put(struct guard *guard)
@@ -111,30 +111,38 @@ static void guard_put(struct guard *guard)
 	pthread_mutex_unlock(&guards->lock);
 }
 
-/*
- * The guard that @is is true of, or NULL. @as: its two pids at that moment, since
- * another thread may reap the guardian, and the guard be given to another child.
+/**
+ * struct found - a guard and its two pids when it was found: another thread may reap
+ *                the guardian since, and the guard be another child's
  */
-static struct guard *guard_find(bool (*is)(const struct guard *guard, pid_t pid),
-				pid_t pid, struct guard *as)
+struct found {
+	struct guard *guard;
+	pid_t pid;
+	pid_t guardian;
+};
+
+/* The guard that @is is true of; ->guard is NULL for none. */
+static struct found guard_find(bool (*is)(const struct guard *guard, pid_t pid),
+			       pid_t pid)
 {
 	struct guards *guards = atomic_load(&the_guards);
-	struct guard *guard = NULL;
+	struct found found = { .guard = NULL };
 	unsigned int i;
 
 	if (!guards)
-		return NULL;
+		return found;
 	tsan_after(&the_guards);
 	pthread_mutex_lock(&guards->lock);
-	for (i = 0; i < guards->end && !guard; i++) {
-		if (guards->guards[i].used && is(&guards->guards[i], pid)) {
-			guard = &guards->guards[i];
-			as->pid = guard->pid;
-			as->guardian = guard->guardian;
-		}
+	for (i = 0; i < guards->end && !found.guard; i++) {
+		struct guard *guard = &guards->guards[i];
+
+		if (guard->used && is(guard, pid))
+			found = (struct found) {
+				guard, guard->pid, guard->guardian,
+			};
 	}
 	pthread_mutex_unlock(&guards->lock);
-	return guard;
+	return found;
 }
 
 static bool child_is(const struct guard *guard, pid_t pid)
@@ -346,27 +354,25 @@ put_guard:
 }
 
 /*
- * Wait for the guardian of @guard, found @as that: the child's pid with its
- * *@status, 0 or -1. ECHILD: another thread was faster.
+ * Wait for the guardian of @found: the child's pid with its *@status, 0 or -1.
+ * ECHILD: another thread was faster.
  */
-static pid_t wait_guard(struct guard *guard, const struct guard *as,
-			int *status, int options)
+static pid_t wait_guard(const struct found *found, int *status, int options)
 {
-	pid_t guardian = as->guardian, child = as->pid;
-	pid_t found = waitpid(guardian, status, options | __WALL);
+	pid_t pid = waitpid(found->guardian, status, options | __WALL);
 
 	/* The program may have seen by a pidfd that the child has died. */
-	if (!found && child_died(guard, 0))
-		found = waitpid(guardian, status,
-				(options & ~WNOHANG) | __WALL);
-	if (found <= 0)
-		return found;
+	if (!pid && child_died(found->guard, 0))
+		pid = waitpid(found->guardian, status,
+			      (options & ~WNOHANG) | __WALL);
+	if (pid <= 0)
+		return pid;
 	/* Or the guardian was stopped, or continued. */
 	if (WIFEXITED(*status) || WIFSIGNALED(*status)) {
-		*status = guard->status;
-		guard_put(guard);
+		*status = found->guard->status;
+		guard_put(found->guard);
 	}
-	return child;
+	return found->pid;
 }
 
 /*
@@ -399,31 +405,29 @@ static pid_t wait_any(pid_t pid, int *status, int options)
 						  getpgrp();
 
 	for (;;) {
-		struct guard *guard, as;
-		pid_t found = look(group, options);
+		pid_t dead = look(group, options);
+		struct found found;
 
-		if (found < 0)
-			return found;
-		guard = found ? guard_find(guardian_is, found, &as) :
-				guard_find(child_died, group, &as);
-		if (!found && !guard)
+		if (dead < 0)
+			return dead;
+		found = dead ? guard_find(guardian_is, dead) :
+			       guard_find(child_died, group);
+		if (!dead && !found.guard)
 			return 0;
-		if (!guard)
-			found = waitpid(found, status,
-					options | __WALL | WNOHANG);
-		else if (as.pid)
-			found = wait_guard(guard, &as, status, options | WNOHANG);
-		else
-			/* A guardian without a child is its maker's. */
+		/* A guardian without a child is its maker's. */
+		if (found.guard && !found.pid)
 			continue;
-		if (found > 0 || (found < 0 && errno != ECHILD))
-			return found;
+		dead = found.guard ?
+		       wait_guard(&found, status, options | WNOHANG) :
+		       waitpid(dead, status, options | __WALL | WNOHANG);
+		if (dead > 0 || (dead < 0 && errno != ECHILD))
+			return dead;
 	}
 }
 
 pid_t guard_waitpid(pid_t pid, int *status, int options)
 {
-	struct guard *guard, as;
+	struct found found;
 	int its_status = 0;
 
 	/* A child's own children are none of these, nor is its life ours. */
@@ -432,9 +436,9 @@ pid_t guard_waitpid(pid_t pid, int *status, int options)
 	if (pid <= 0) {
 		pid = wait_any(pid, &its_status, options);
 	} else {
-		guard = guard_find(child_is, pid, &as);
-		pid = guard ? wait_guard(guard, &as, &its_status, options) :
-			      waitpid(pid, &its_status, options | __WALL);
+		found = guard_find(child_is, pid);
+		pid = found.guard ? wait_guard(&found, &its_status, options) :
+				    waitpid(pid, &its_status, options | __WALL);
 	}
 	if (pid > 0 && status)
 		*status = its_status;
@@ -450,11 +454,11 @@ pid_t avfork_waitpid(pid_t pid, int *status, int options)
 
 void guard_watch(pid_t pid)
 {
-	struct guard as;
+	const struct found found = guard_find(child_is, pid);
 	siginfo_t info;
 
-	if (guard_find(child_is, pid, &as))
-		pid = as.guardian;
+	if (found.guard)
+		pid = found.guardian;
 	/* ECHILD: somebody has reaped it. */
 	while (waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WALL) &&
 	       errno == EINTR)
@@ -474,13 +478,16 @@ void guard_reap(pid_t pid)
 
 void guard_kill(pid_t pid)
 {
-	struct guard as, *guard = guard_find(child_is, pid, &as);
-	int pidfd = guard ? child_pidfd(guard, pid) : -1;
+	const struct found found = guard_find(child_is, pid);
+	int pidfd;
 
 	/* Before it is reaped, which is up to us, no other process has its pid. */
-	if (!guard) {
+	if (!found.guard) {
 		kill(pid, SIGKILL);
-	} else if (pidfd >= 0) {
+		return;
+	}
+	pidfd = child_pidfd(found.guard, pid);
+	if (pidfd >= 0) {
 		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 		syscall(SYS_close, pidfd);
 	}
