@@ -72,6 +72,7 @@ pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child),
 		.spawn = spawn,
 		.reaps = opts.flags & AVFORK_AUTOREAP,
 	};
+	int error;
 
 	if (pool_get_word(&keeper.loan))
 		return -1;
@@ -82,17 +83,18 @@ pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child),
 	child->opts = &opts;
 	child->loan = keeper.loan;
 	loan_set(&keeper.loan, LOAN_STARTING);
-	keeper.error = thread_start(stack_size, keeper_thread, &keeper, NULL);
-	if (keeper.error) {
+	error = thread_start(stack_size, keeper_thread, &keeper, NULL);
+	if (error) {
 		pool_put(&keeper.loan);
 		child->pid = -1;
 	} else {
 		loan_wait_while(&keeper.loan, LOAN_STARTING);
+		error = keeper.error;
 		if (child->pid < 0)
 			thread_wait_gone(keeper.tid);
 	}
 	child->opts = asked;
 	if (child->pid < 0)
-		errno = keeper.error;
+		errno = error;
 	return child->pid;
 }
