@@ -25,7 +25,6 @@
 
 #include "../src/device.h"
 #include "../src/signals.h"
-#include "../src/search.h"
 #include "../src/spawn.h"
 #include "actions.h"
 #include "active.h"

@@ -114,13 +114,11 @@ static pid_t clone_make(const struct child *child, struct carrier *carrier,
 	return pid;
 }
 
-static const struct maker clone_maker = { prelude_put_grants, clone_make };
-
 static pid_t clone_spawn_kept(struct child *child)
 {
 	if (child->opts->flags & AVFORK_HIDDEN)
 		return guard_spawn(child);
-	return carrier_spawn(child, &clone_maker);
+	return carrier_spawn(child, prelude_put_grants, clone_make);
 }
 
 static pid_t clone_spawn(struct child *child)

@@ -89,11 +89,9 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 	return -1;
 }
 
-static const struct maker kernel_maker = { prelude_put, kernel_make };
-
 static pid_t kernel_spawn_kept(struct child *child)
 {
-	return carrier_spawn(child, &kernel_maker);
+	return carrier_spawn(child, prelude_put, kernel_make);
 }
 
 /* Whether the kernel reaps children of its own accord. */

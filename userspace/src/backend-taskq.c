@@ -68,8 +68,6 @@ static pid_t make_here(const struct child *child, struct carrier *carrier,
 	return vfork_run(prelude, NULL);
 }
 
-static const struct maker sync_maker = { prelude_put_grants, make_here };
-
 static bool can_vfork(const struct avfork_opts *opts)
 {
 	/* A child with AVFORK_SYNC runs on the caller's stack. */
@@ -89,7 +87,7 @@ static pid_t taskq_spawn(struct child *child)
 	if (!can_vfork(child->opts))
 		return backend_clone.spawn(child);
 	if (child->opts->flags & AVFORK_SYNC)
-		return carrier_spawn(child, &sync_maker);
+		return carrier_spawn(child, prelude_put_grants, make_here);
 	return keeper_spawn(child, worker_spawn, STACK_SIZE + prelude_size(child));
 }
 

@@ -14,7 +14,8 @@
 
 static char *_Atomic kept;
 
-int carrier_map(struct carrier *carrier, size_t size)
+/* Memory with a guard page below: a stack without a thread. 0, or -1 with ENOMEM. */
+static int carrier_map(struct carrier *carrier, size_t size)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
 	char *map = NULL;
@@ -49,7 +50,7 @@ int carrier_map(struct carrier *carrier, size_t size)
 	return 0;
 }
 
-void carrier_unmap(const struct carrier *carrier)
+static void carrier_unmap(const struct carrier *carrier)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
 	char *stack = carrier->stack;
@@ -62,18 +63,7 @@ void carrier_unmap(const struct carrier *carrier)
 	errno = saved;
 }
 
-void carrier_put(const struct loan *loan)
-{
-	int error = errno;
-
-	if (error == EAGAIN)
-		pool_drop(loan);
-	else
-		pool_put(loan);
-	errno = error;
-}
-
-static pid_t spawn_sync(struct child *child, const struct maker *maker)
+static pid_t spawn_sync(struct child *child, prelude_put_fn *put, maker_fn *make)
 {
 	struct carrier mapped, carrier;
 	/* In a forked copy of a child, or a signal's handler, that may be so. */
@@ -86,13 +76,13 @@ static pid_t spawn_sync(struct child *child, const struct maker *maker)
 		return -1;
 	/* Less what the prelude takes. */
 	carrier = mapped;
-	prelude = maker->put(&carrier, child);
+	prelude = put(&carrier, child);
 	/* Only the program's own functions know of these sequences. */
 	if (prelude && !child->execs)
 		sequences = rseq_unregister();
 	if (prelude && sequences >= 0) {
 		guest_lent = true;
-		pid = maker->make(child, &carrier, prelude);
+		pid = make(child, &carrier, prelude);
 		guest_lent = was_lent;
 	} else if (prelude) {
 		errno = EAGAIN;
@@ -103,22 +93,22 @@ static pid_t spawn_sync(struct child *child, const struct maker *maker)
 	return pid;
 }
 
-pid_t carrier_spawn(struct child *child, const struct maker *maker)
+pid_t carrier_spawn(struct child *child, prelude_put_fn *put, maker_fn *make)
 {
 	struct carrier carrier;
 	struct prelude *prelude;
 	pid_t pid = -1;
 
 	if (child->opts->flags & AVFORK_SYNC)
-		return spawn_sync(child, maker);
+		return spawn_sync(child, put, make);
 	if (pool_get(&carrier, prelude_stack_size(child)))
 		return -1;
 	child->loan = carrier.loan;
-	prelude = maker->put(&carrier, child);
+	prelude = put(&carrier, child);
 	/* Afterwards the carrier may be somebody else's already. */
 	if (prelude)
-		pid = maker->make(child, &carrier, prelude);
+		pid = make(child, &carrier, prelude);
 	if (pid < 0)
-		carrier_put(&carrier.loan);
+		pool_put_failed(&carrier.loan);
 	return pid;
 }

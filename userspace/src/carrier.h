@@ -10,26 +10,13 @@
 
 #include "prelude.h"
 
-/**
- * struct maker - how a child is made on a carrier
- * @put:  prelude_put() or prelude_put_grants()
- * @make: start the child, with what @put has put on its stack. Its pid, or -1
+/* Starts the child with what is on its stack: the pid, or -1. */
+typedef pid_t maker_fn(const struct child *child, struct carrier *carrier,
+		       struct prelude *prelude);
+
+/*
+ * Make @child by @make, with a prelude by @put. Its pid, or -1 with errno.
  */
-struct maker {
-	struct prelude *(*put)(struct carrier *carrier,
-			       const struct child *child);
-	pid_t (*make)(const struct child *child, struct carrier *carrier,
-		      struct prelude *prelude);
-};
-
-/* The pid of @child, or -1 with errno. */
-pid_t carrier_spawn(struct child *child, const struct maker *maker);
-
-/* End @loan after a failure with errno, which is left alone. */
-void carrier_put(const struct loan *loan);
-
-/* Memory with a guard page below: a stack without a thread. 0, or -1 with ENOMEM. */
-int carrier_map(struct carrier *carrier, size_t size);
-void carrier_unmap(const struct carrier *carrier);
+pid_t carrier_spawn(struct child *child, prelude_put_fn *put, maker_fn *make);
 
 #endif

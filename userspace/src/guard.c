@@ -20,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "carrier.h"
 #include "clone.h"
 #include "fds.h"
 #include "guard.h"
@@ -266,7 +265,7 @@ static int guardian_make(struct guard *guard, const struct child *child)
 				&guard->guardian) >= 0)
 			return 0;
 	}
-	carrier_put(&carrier.loan);
+	pool_put_failed(&carrier.loan);
 	return -1;
 }
 
@@ -347,7 +346,7 @@ pid_t guard_spawn(struct child *child)
 	return -1;
 
 put_child:
-	carrier_put(&guard->carrier.loan);
+	pool_put_failed(&guard->carrier.loan);
 put_guard:
 	guard_put(guard);
 	return -1;

@@ -268,6 +268,7 @@ static int carrier_make(struct pool *pool, struct slot *slot, size_t size)
 	char *low;
 	int error;
 
+	size = (size + 63) & ~(size_t)63;
 	while (end <= index &&
 	       !atomic_compare_exchange_weak(&pool->end, &end, index + 1))
 		;
@@ -394,14 +395,18 @@ void pool_put(const struct loan *loan)
 	futex_wake(loan->word);
 }
 
-void pool_drop(const struct loan *loan)
+void pool_put_failed(const struct loan *loan)
 {
 	/* A slot begins with its word. */
 	struct slot *slot = (struct slot *)loan->word;
+	int error = errno;
 
-	carrier_dismiss(slot);
-	thread_wait_gone(slot->tid);
+	if (error == EAGAIN) {
+		carrier_dismiss(slot);
+		thread_wait_gone(slot->tid);
+	}
 	pool_put(loan);
+	errno = error;
 }
 
 int avfork_reserve(unsigned int children)

@@ -41,9 +41,10 @@ int pool_get_word(struct loan *loan);
 void pool_put(const struct loan *loan);
 
 /*
- * The same where there was no process to be had: the carrier's thread counts as one,
- * and is gone when this returns, so that whoever fork()s instead may have it.
+ * The same with a carrier, and errno, which is left alone. EAGAIN: for want of a
+ * process. The carrier's thread counts as one, and is gone when this returns, so that
+ * whoever fork()s instead may have it.
  */
-void pool_drop(const struct loan *loan);
+void pool_put_failed(const struct loan *loan);
 
 #endif

@@ -113,22 +113,11 @@ static const struct avfork_fd *grant_of(const struct prelude *prelude,
 	return NULL;
 }
 
-static int child_fd_of(const struct avfork_fd *fd)
-{
-	return fd->child_fd;
-}
-
-static int parent_fd_of(const struct avfork_fd *fd)
-{
-	return fd->parent_fd;
-}
-
 /*
- * By ascending @key: Shell's sort, for qsort() may call malloc(), and a call of
+ * By ascending child_fd: Shell's sort, for qsort() may call malloc(), and a call of
  * posix_spawn() may come from a handler that has interrupted just that.
  */
-static void sort(struct avfork_fd *fds, size_t nr,
-		 int (*key)(const struct avfork_fd *fd))
+static void sort(struct avfork_fd *fds, size_t nr)
 {
 	size_t gap = 1, i, j;
 
@@ -138,9 +127,11 @@ static void sort(struct avfork_fd *fds, size_t nr,
 		for (i = gap; i < nr; i++) {
 			struct avfork_fd fd = fds[i];
 
-			for (j = i; j >= gap && key(&fds[j - gap]) > key(&fd);
-			     j -= gap)
+			for (j = i; j >= gap; j -= gap) {
+				if (fds[j - gap].child_fd <= fd.child_fd)
+					break;
 				fds[j] = fds[j - gap];
+			}
 			fds[j] = fd;
 		}
 	}
@@ -184,7 +175,7 @@ static void grant_stdio(struct prelude *prelude)
 		};
 	}
 	prelude->nr_fds = added;
-	sort(prelude->fds, added, child_fd_of);
+	sort(prelude->fds, added);
 }
 
 struct prelude *prelude_put_grants(struct carrier *carrier,
@@ -205,7 +196,7 @@ struct prelude *prelude_put_grants(struct carrier *carrier,
 		memcpy(prelude->fds, opts->fds,
 		       opts->nr_fds * sizeof(*opts->fds));
 	prelude->nr_fds = opts->nr_fds;
-	sort(prelude->fds, prelude->nr_fds, child_fd_of);
+	sort(prelude->fds, prelude->nr_fds);
 	if (check_grants(prelude, limit.rlim_cur))
 		return NULL;
 	if (opts->flags & AVFORK_STDIO)
@@ -225,17 +216,17 @@ void prelude_share(struct prelude *prelude, int device)
 	uint32_t nr = 0;
 	size_t i;
 
-	memcpy(sources, prelude->fds, prelude->nr_fds * sizeof(*sources));
-	sort(sources, prelude->nr_fds, parent_fd_of);
 	for (i = 0; i < prelude->nr_fds; i++) {
-		int fd = sources[i].parent_fd;
+		int fd = prelude->fds[i].parent_fd;
 
-		if (!nr || sources[nr - 1].parent_fd != fd)
-			sources[nr++] = (struct avfork_fd) {
-				.parent_fd = fd, .child_fd = fd,
-				.flags = FD_CLOEXEC,
-			};
+		sources[i] = (struct avfork_fd) {
+			.parent_fd = fd, .child_fd = fd, .flags = FD_CLOEXEC,
+		};
 	}
+	sort(sources, prelude->nr_fds);
+	for (i = 0; i < prelude->nr_fds; i++)
+		if (!nr || sources[nr - 1].child_fd != sources[i].child_fd)
+			sources[nr++] = sources[i];
 	prelude->sources = sources;
 	prelude->nr_sources = nr;
 	prelude->device = device;

@@ -57,15 +57,14 @@ size_t prelude_size(const struct child *child);
 /* How much stack @child needs: for what it runs, and the prelude. */
 size_t prelude_stack_size(const struct child *child);
 
-/*
- * Put @child's at the top of @carrier's stack, for a child that the module starts:
- * that has no grants to make.
- */
-struct prelude *prelude_put(struct carrier *carrier, const struct child *child);
+typedef struct prelude *prelude_put_fn(struct carrier *carrier,
+				       const struct child *child);
+
+/* Put @child's at the top of @carrier's stack, for a child that the module starts. */
+prelude_put_fn prelude_put;
 
 /* The same with @child's grants. NULL with errno as the module's: EINVAL, EMFILE, EBADF. */
-struct prelude *prelude_put_grants(struct carrier *carrier,
-				   const struct child *child);
+prelude_put_fn prelude_put_grants;
 
 /*
  * Have the child begin in the caller's descriptor table, which need not be copied

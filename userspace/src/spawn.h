@@ -36,4 +36,14 @@ pid_t exec_search(const struct avfork_opts *opts, char *const argv[]);
 pid_t exec_shell(const struct avfork_opts *opts, const char *command,
 		 kernel_sigset defaults);
 
+#define SEARCH_DEFAULT "/bin:/usr/bin"	/* where there is no PATH */
+
+/*
+ * execve(2) or, unless @path is NULL, execvpe(3) in the directories of that; but a
+ * file which is no program is no shell script either. Returns, with errno set, when
+ * nothing could be run.
+ */
+void search_exec(const char *file, const char *path, char *const argv[],
+		 char *const envp[]);
+
 #endif
