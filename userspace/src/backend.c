@@ -15,6 +15,7 @@ static const struct backend *const backends[] = {
 	&backend_kernel,
 	&backend_clone,
 	&backend_taskq,
+	NULL,
 };
 
 /* What AVFORK_BACKEND names, or NULL. */
@@ -28,10 +29,10 @@ static const char *backend_forced(void)
 const struct backend *backend_get(void)
 {
 	static const struct backend *_Atomic chosen;
+	const struct backend *const *at = backends;
 	const struct backend *backend;
 	const char *forced;
 	int error = ENOSYS;
-	size_t i;
 
 	backend = atomic_load_explicit(&chosen, memory_order_relaxed);
 	if (backend)
@@ -39,8 +40,7 @@ const struct backend *backend_get(void)
 
 	/* Threads that get here together choose the same. */
 	forced = backend_forced();
-	for (i = 0; i < sizeof(backends) / sizeof(*backends); i++) {
-		backend = backends[i];
+	while ((backend = *at++)) {
 		if (forced && strcmp(forced, backend->name) != 0)
 			continue;
 		if (!backend->available()) {
@@ -59,20 +59,19 @@ const struct backend *backend_get(void)
 
 const struct backend *backend_after(const struct backend *backend)
 {
-	const size_t last = sizeof(backends) / sizeof(*backends) - 1;
+	const struct backend *const *at = backends;
 	int error = errno;
-	size_t i = 0;
+	bool stays;
 
 	/* What a backend that is not there fails with; most failures end here. */
 	if (error != EPERM && error != EACCES && error != ENOSYS &&
 	    error != ENOPROTOOPT)
 		return NULL;
-	if (backend_forced() || backend->available()) {
-		errno = error;
-		return NULL;
-	}
+	stays = backend_forced() || backend->available();
 	errno = error;
-	while (backends[i] != backend)
-		i++;
-	return i < last ? backends[i + 1] : NULL;
+	if (stays)
+		return NULL;
+	while (*at++ != backend)
+		;
+	return *at;
 }

@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The pool of carriers.
- *
  * Parent and child run at the same time in the same memory, so they must not
  * share what the C library keeps per thread: errno, malloc's cache, the owner
  * field of stdio's locks. A carrier is a thread whose thread pointer a child
  * borrows instead. The thread itself waits in the kernel meanwhile, at the top of
  * its stack; the child runs on the rest of that stack.
  *
- * The pool is an array of slots. A slot's word is 0 when the slot is free, and
- * whoever exchanges the 0 for TAKEN owns the slot and its carrier, and turns the
- * word into that of a loan. At the end of the loan the kernel stores the 0. So
- * there is no lock, no list, nobody who must run for a carrier to come back, and
- * no ABA, for a slot stays where it is. Slots are tried from the first, so the
- * carriers in use are the ones that were used last. A slot without a carrier is
- * free, too: its owner makes one.
+ * The pool is an array of slots. Whoever exchanges the 0 in a free slot's word for
+ * TAKEN owns the slot and its carrier, or makes one, and turns the word into that
+ * of a loan. At the end of the loan the kernel stores the 0. So there is no lock,
+ * no list, and nobody who must run for a carrier to come back. Slots are tried from
+ * the first, so the carriers in use are the ones that were used last.
  *
- * The array lies in memory that fork() wipes. The carriers do not exist in the
- * copy, and all zero is an empty pool.
+ * The array lies in memory that fork() wipes: the copy has no carriers, and all
+ * zero is an empty pool.
  *
  * A carrier that was idle for a while leaves, since a program whose main thread
  * ends with pthread_exit() would otherwise never end. Those of the first slots, the
- * reserve, stay for as long as the main thread lives: so a child now and then is as
- * cheap as one of many.
+ * reserve, stay for as long as the main thread lives.
  */
 #include <errno.h>
 #include <limits.h>
@@ -63,8 +58,7 @@ enum { FREE, TAKEN };			/* words; FREE is the kernel's 0 */
  * @stack_size:     as struct carrier has it. Read by others as a hint
  *
  * All but @word and @nudge is written by the slot's owner alone. A slot fills a
- * cache line: children of several threads come and go without touching each
- * other's.
+ * cache line, so that children of several threads do not touch each other's.
  */
 struct slot {
 	_Alignas(64) _Atomic uint32_t word;
@@ -141,8 +135,7 @@ static void nudge(struct slot *slot)
 	futex_wake(&slot->nudge);
 }
 
-/* The reserve has changed. */
-static void nudge_all(struct pool *pool)
+static void reserve_has_changed(struct pool *pool)
 {
 	unsigned int i;
 
@@ -156,7 +149,7 @@ static void main_thread_ends(void *arg)
 	struct pool *pool = arg;
 
 	atomic_store(&pool->ended, true);
-	nudge_all(pool);
+	reserve_has_changed(pool);
 }
 
 static pthread_key_t main_thread;
@@ -186,6 +179,13 @@ static void __attribute__((constructor)) main_thread_loads(void)
 {
 	main_thread_watch();
 	pthread_atfork(NULL, NULL, main_thread_watch);
+}
+
+static bool main_thread_is_watched(void)
+{
+	if (!atomic_load(&watched))
+		main_thread_watch();
+	return atomic_load(&watched);
 }
 
 /* Whether the carrier of @slot, idle for a while, leaves: the slot has none then. */
@@ -322,24 +322,20 @@ static int slot_get(struct pool *pool, struct slot *slot, size_t size,
 	return 0;
 }
 
-/* Whether @slot was free and has a carrier that suits; it is the caller's then. */
-static bool slot_take_with(struct slot *slot, size_t size)
+/* Whether @slot has a carrier with @size bytes of stack, or if that is 0 none. */
+static bool slot_suits(const struct slot *slot, size_t size)
 {
-	if (!slot->thread_pointer || slot->stack_size < size || !slot_take(slot))
-		return false;
-	/* The carrier may have left before the slot was ours. */
-	if (slot->thread_pointer && slot->stack_size >= size)
-		return true;
-	slot_release(slot);
-	return false;
+	return size ? slot->thread_pointer && slot->stack_size >= size :
+		      !slot->thread_pointer;
 }
 
-/* The same for a slot that has none. */
-static bool slot_take_empty(struct slot *slot)
+/* Whether @slot was free and suits; it is the caller's then. */
+static bool slot_take_if(struct slot *slot, size_t size)
 {
-	if (slot->thread_pointer || !slot_take(slot))
+	if (!slot_suits(slot, size) || !slot_take(slot))
 		return false;
-	if (!slot->thread_pointer)
+	/* The carrier may have left, or come, before the slot was ours. */
+	if (slot_suits(slot, size))
 		return true;
 	slot_release(slot);
 	return false;
@@ -360,12 +356,11 @@ int pool_get(struct carrier *carrier, size_t stack_size)
 		stack_size = POOL_STACK_SIZE + PRELUDE_SIZE;
 	end = the->slots + atomic_load_explicit(&the->end, memory_order_relaxed);
 	for (slot = the->slots; slot < end; slot++)
-		if (slot_take_with(slot, stack_size))
+		if (slot_take_if(slot, stack_size))
 			return slot_get(the, slot, stack_size, carrier);
-	if (!atomic_load(&watched))
-		main_thread_watch();
+	main_thread_is_watched();
 	for (slot = the->slots; slot < the->slots + POOL_SLOTS; slot++)
-		if (slot_take_empty(slot))
+		if (slot_take_if(slot, 0))
 			return slot_get(the, slot, stack_size, carrier);
 	errno = EAGAIN;
 	return -1;
@@ -380,7 +375,7 @@ int pool_get_word(struct loan *loan)
 	if (!the)
 		return -1;
 	for (slot = the->slots + POOL_SLOTS; slot-- > the->slots;) {
-		if (slot_take_empty(slot)) {
+		if (slot_take_if(slot, 0)) {
 			slot_lend(slot, loan);
 			return 0;
 		}
@@ -426,14 +421,12 @@ int avfork_reserve(unsigned int children)
 		return -1;
 	}
 	/* What stays must leave when the main thread ends. */
-	if (!atomic_load(&watched))
-		main_thread_watch();
-	if (!atomic_load(&watched)) {
+	if (!main_thread_is_watched()) {
 		errno = EAGAIN;
 		return -1;
 	}
 	atomic_store(&the->asked, children + 1);
-	nudge_all(the);
+	reserve_has_changed(the);
 	for (i = 0; i < children; i++) {
 		struct slot *slot = &the->slots[i];
 
