@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "../src/backend.h"
-#include "../src/guest.h"
+#include "../src/memory.h"
 #include "active.h"
 
 enum answer { UNKNOWN, NEVER, ALWAYS, ASK };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
-#include "guest.h"
+#include "memory.h"
 #include "pool.h"
 #include "spawn.h"
 #include "thread.h"

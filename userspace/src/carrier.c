@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "carrier.h"
-#include "guest.h"
+#include "memory.h"
 #include "sanitizer.h"
 #include "thread.h"
 

@@ -23,9 +23,8 @@
 #include "clone.h"
 #include "fds.h"
 #include "guard.h"
-#include "guest.h"
+#include "memory.h"
 #include "sanitizer.h"
-#include "wiped.h"
 
 /* Hidden children at a time, from their birth until they are reaped. */
 #define GUARDS 16384

@@ -29,12 +29,11 @@
 
 #include <avfork.h>
 
-#include "guest.h"
+#include "memory.h"
 #include "pool.h"
 #include "raw.h"
-#include "thread.h"
 #include "sanitizer.h"
-#include "wiped.h"
+#include "thread.h"
 
 #define POOL_SLOTS	16384		/* loans at a time; EAGAIN beyond */
 #define RESERVE		1		/* unless avfork_reserve() says otherwise */

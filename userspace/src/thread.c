@@ -10,7 +10,7 @@
 #include <sys/rseq.h>
 #endif
 
-#include "guest.h"
+#include "memory.h"
 #include "thread.h"
 
 /* A program with more thread-local storage than that has no threads either. */

@@ -7,11 +7,35 @@
  */
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest.h"
-#include "wiped.h"
+#include "memory.h"
+#include "sanitizer.h"
+
+void *wiped_get(void *_Atomic *where, size_t size)
+{
+	/* Stays where it is for the life of the process and of its copies. */
+	void *memory = atomic_load_explicit(where, memory_order_acquire);
+	void *other = NULL;
+
+	if (memory) {
+		tsan_after(where);
+		return memory;
+	}
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	tsan_before(where);
+	if (madvise(memory, size, MADV_WIPEONFORK) ||
+	    !atomic_compare_exchange_strong(where, &other, memory)) {
+		munmap(memory, size);
+		memory = other;
+	}
+	return memory;
+}
 
 _Thread_local bool guest_lent;
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processes that share the memory of another.
+ * Whose memory this is: a process may share that of another, or have a copy.
  */
-#ifndef GUEST_H
-#define GUEST_H
+#ifndef MEMORY_H
+#define MEMORY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Whether this process is a guest in another's memory: a child of vfork(2) or of
@@ -25,5 +27,12 @@ static inline bool is_child(void)
 {
 	return guest_lent && is_guest();
 }
+
+/*
+ * The @size bytes at *@where, which are all zero at first, and again in every
+ * fork()ed copy, however that is made. NULL with errno ENOMEM, or EINVAL from a
+ * kernel before 4.14.
+ */
+void *wiped_get(void *_Atomic *where, size_t size);
 
 #endif
