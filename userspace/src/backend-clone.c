@@ -131,16 +131,8 @@ static pid_t clone_spawn(struct child *child)
 	return clone_spawn_kept(child);
 }
 
-static bool clone_available(void)
-{
-	if (clone_allowed())
-		return true;
-	errno = ENOSYS;
-	return false;
-}
-
 const struct backend backend_clone = {
 	.name = "clone",
-	.available = clone_available,
+	.available = clone_allowed,
 	.spawn = clone_spawn,
 };

@@ -113,7 +113,10 @@ bool clone_allowed(void)
 		.flags = CLONE_DETACHED, .exit_signal = SIGCHLD,
 	};
 
-	return raw_clone3(&args, run, NULL) == -EINVAL ||
-	       (syscall(SYS_clone, CLONE_SIGHAND | SIGCHLD, NULL, NULL, NULL,
-			NULL) < 0 && errno == EINVAL);
+	if (raw_clone3(&args, run, NULL) == -EINVAL ||
+	    (syscall(SYS_clone, CLONE_SIGHAND | SIGCHLD, NULL, NULL, NULL,
+		     NULL) < 0 && errno == EINVAL))
+		return true;
+	errno = ENOSYS;
+	return false;
 }

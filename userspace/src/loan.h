@@ -25,7 +25,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOAN_TICKET	4	/* tickets are multiples of this */
@@ -33,22 +32,13 @@
 #define LOAN_SEEN	2
 
 /*
- * Shared futexes, although the words are not: so is the kernel's own wake-up, when it
- * clears the word of a child that has left.
+ * Until @word is something else than @value. Not FUTEX_PRIVATE_FLAG, although the
+ * words are private: the kernel does without when it clears the word of a child.
  */
-
-/* Until woken while @word is @value, or @timeout. May return early, with -1. */
-static inline long futex_wait_for(_Atomic uint32_t *word, uint32_t value,
-				  const struct timespec *timeout)
-{
-	return syscall(SYS_futex, word, FUTEX_WAIT, value, timeout);
-}
-
-/* Until @word is something else than @value. */
 static inline void futex_wait_while(_Atomic uint32_t *word, uint32_t value)
 {
 	while (atomic_load(word) == value)
-		futex_wait_for(word, value, NULL);
+		syscall(SYS_futex, word, FUTEX_WAIT, value, NULL);
 }
 
 static inline void futex_wake(_Atomic uint32_t *word)
@@ -91,7 +81,7 @@ static inline void loan_wait_end(const struct loan *loan)
 	uint32_t word;
 
 	while ((word = atomic_load(loan->word)) - loan->ticket < LOAN_TICKET)
-		futex_wait_for(loan->word, word, NULL);
+		futex_wait_while(loan->word, word);
 }
 
 #endif

@@ -111,35 +111,29 @@ pid_t avforkx(int flags, int (*start_routine)(void *), void *arg)
 int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
 {
 	const unsigned char *bytes = (const unsigned char *)from;
-	uint64_t reserved = 0;
+	int error = 0;
 	size_t i;
 
 	if (!from) {
 		*to = (struct avfork_opts) { .size = sizeof(*to) };
 		return 0;
 	}
-	if (from->size < sizeof(*from)) {
-		/* There is no older one yet. */
-		errno = EINVAL;
+	/* There is no older one yet. */
+	if (from->size < sizeof(*from))
+		error = EINVAL;
+	else if (from->size > OPTS_SIZE_MAX)
+		error = E2BIG;
+	for (i = sizeof(*from); !error && i < from->size; i++)
+		if (bytes[i])
+			error = E2BIG;
+	for (i = 0; !error && i < sizeof(to->reserved) / sizeof(*to->reserved); i++)
+		if (from->reserved[i])
+			error = EINVAL;
+	if (error) {
+		errno = error;
 		return -1;
-	}
-	if (from->size > OPTS_SIZE_MAX) {
-		errno = E2BIG;
-		return -1;
-	}
-	for (i = sizeof(*from); i < from->size; i++) {
-		if (bytes[i]) {
-			errno = E2BIG;
-			return -1;
-		}
 	}
 	*to = *from;
-	for (i = 0; i < sizeof(to->reserved) / sizeof(*to->reserved); i++)
-		reserved |= to->reserved[i];
-	if (reserved) {
-		errno = EINVAL;
-		return -1;
-	}
 	return 0;
 }
 
