@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A backend: one way to make a child. Each has a file backend-NAME.c, and its
- * place in the list of backend.c.
+ * A backend: one way to make a child. Each has a file backend-NAME.c.
  */
 #ifndef BACKEND_H
 #define BACKEND_H
@@ -20,15 +19,13 @@
 /**
  * struct child - a child to be, as every backend is asked for it
  * @opts:          what the caller chose, complete and checked
- * @start_routine: what it runs
- * @arg:           passed to that
+ * @start_routine: what the child runs, with @arg
  * @copy:          unless NULL: puts what @arg points to, which is the caller's, in
  *                 @to and returns what is passed instead. Not called with AVFORK_SYNC
  * @copy_size:     bytes that @copy needs
  * @execs:         @start_routine is the library's own: it makes system calls until
  *                 it execs, and so cannot crash, and needs little stack
- * @mask:          of the caller's signals, for AVFORK_INHERIT_SIGNALS; filled in by
- *                 spawn()
+ * @mask:          the caller's, for AVFORK_INHERIT_SIGNALS; filled in by spawn()
  * @loan:          set by the backend, but for AVFORK_SYNC
  * @pid:           for keeper_spawn()
  */

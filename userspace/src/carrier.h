@@ -14,9 +14,7 @@
 typedef pid_t maker_fn(const struct child *child, struct carrier *carrier,
 		       struct prelude *prelude);
 
-/*
- * Make @child by @make, with a prelude by @put. Its pid, or -1 with errno.
- */
+/* Make @child by @make, with a prelude by @put. Its pid, or -1 with errno. */
 pid_t carrier_spawn(struct child *child, prelude_put_fn *put, maker_fn *make);
 
 #endif

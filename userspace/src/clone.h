@@ -19,7 +19,7 @@ pid_t clone_start(const struct avfork_opts *opts, int exit_signal,
 		  const struct carrier *carrier, struct prelude *prelude,
 		  _Atomic pid_t *pid);
 
-/* Whether clone(2), in one of its forms, is there and no filter forbids it: else errno is ENOSYS. */
+/* Whether a form of clone(2) is there and no filter forbids it. If not: ENOSYS. */
 bool clone_allowed(void);
 
 #endif

@@ -32,9 +32,7 @@
 /**
  * struct guard - a guardian and its child
  * @used:     whether this is one; the rest is the maker's until @guardian is set
- * @opts:     the child's, for clone_start()
- * @carrier:  the child's
- * @prelude:  the child's
+ * @opts:     the child's, for clone_start(), with its @carrier and @prelude
  * @pid:      the child's, 0 while there is none. By the kernel, so that the pid can
  *            be told even when the guardian is killed
  * @error:    why there is no child: EAGAIN, as if for want of processes, until the

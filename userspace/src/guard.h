@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Children that the program's own wait() does not find, where no module keeps
- * them hidden: a guardian process is between them and us. And waiting, for which
- * this makes a difference.
+ * Children that the program's own wait() does not find, where no module hides them;
+ * and waiting, which finds them.
  */
 #ifndef GUARD_H
 #define GUARD_H
@@ -18,7 +17,7 @@ pid_t guard_spawn(struct child *child);
 /* waitpid(2), for such children, too. */
 pid_t guard_waitpid(pid_t pid, int *status, int options);
 
-/* Wait until @pid, any child of ours, can be reaped, and do not reap it. */
+/* Wait until @pid, any child of ours, can be reaped. */
 void guard_watch(pid_t pid);
 
 /* Have a child gone that the program is not to know of. No cancellation point. */

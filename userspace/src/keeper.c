@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * A keeper is a thread that makes one child and stays until that has died. The
- * caller's credentials, filters and namespaces are the keeper's, and so the child's.
- * A keeper gives what the kernel does not:
+ * The keeper has its caller's credentials, filters and namespaces, and so has the
+ * child. A keeper gives what the kernel does not:
  *
  * AVFORK_AUTOREAP: the keeper waits for the child, which is hidden from the
  * program's own waits.

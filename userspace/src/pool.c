@@ -54,8 +54,8 @@ enum { FREE, TAKEN };			/* words; FREE is the kernel's 0 */
  * @used:           lent since the carrier last looked
  * @thread_pointer: of the carrier, 0 while there is none. Read by others as a hint
  * @tid:            of the carrier
- * @stack:          as struct carrier has it. While the thread starts: its frame
- * @stack_size:     as struct carrier has it. Read by others as a hint
+ * @stack:          as struct carrier has it, and @stack_size, which others read as a
+ *                  hint. While the thread starts: its frame
  *
  * All but @word and @nudge is written by the slot's owner alone. A slot fills a
  * cache line, so that children of several threads do not touch each other's.
@@ -72,8 +72,7 @@ struct slot {
 };
 
 /**
- * struct pool - the array; all zero is an empty pool
- * @slots:   the slots
+ * struct pool - the array of @slots
  * @end:     no slot from here on ever had a carrier
  * @asked:   for how many the program has asked, plus 1; 0: not
  * @ended:   the main thread has

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A prelude: what a child finds at the top of its stack and does first. Where no
- * module does so for the child, it drops what it must not have of its copies of its
- * parent's descriptors and signals.
- *
- * The stack is the maker's to write before the child exists, and free again when
- * the child has left our memory. So nobody has to free a prelude.
+ * A prelude: what a child finds at the top of its stack and does first. Without the
+ * module the child drops what it must not have of its parent's descriptors and
+ * signals. The stack ends with the child, so nobody has to free a prelude.
  */
 #ifndef PRELUDE_H
 #define PRELUDE_H
@@ -16,23 +13,19 @@
 
 /**
  * struct prelude - what one child does first
- * @start_routine: then
- * @arg:           passed to it
+ * @start_routine: what comes then, with @arg
  * @flags:         AVFORK_*
  * @loan:          set to have started when the child can do without its maker, if
  *                 the maker has set it to STARTING; no word: nobody waits
- * @maker:         0, or the pid of the process that makes a child which is to die
- *                 with it
- * @maker_thread:  and the id of its thread
+ * @maker:         0, or the process, and @maker_thread its thread, that the child is
+ *                 to die with
  * @mask:          the signals that the child blocks
  * @handlers_gone: the kernel has set the signals with handlers to their defaults
  * @ignore_child:  SIGCHLD is to be ignored, as it was before a guardian needed it
  * @device:        the child begins in the caller's descriptor table, and leaves
  *                 that by this descriptor of /dev/avfork; -1: in a table of its own
- * @sources:       of the grants, each once: @nr_sources, behind @fds
- * @nr_sources:    their number
- * @nr_fds:        number of grants
- * @fds:           the grants, by ascending child_fd
+ * @sources:       the @nr_sources sources of the grants, each once, behind @fds
+ * @fds:           the @nr_fds grants, by ascending child_fd
  */
 struct prelude {
 	int (*start_routine)(void *arg);
@@ -63,7 +56,7 @@ typedef struct prelude *prelude_put_fn(struct carrier *carrier,
 /* Put @child's at the top of @carrier's stack, for a child that the module starts. */
 prelude_put_fn prelude_put;
 
-/* The same with @child's grants. NULL with errno as the module's: EINVAL, EMFILE, EBADF. */
+/* The same with @child's grants. NULL with the module's errno: EINVAL, EMFILE, EBADF. */
 prelude_put_fn prelude_put_grants;
 
 /*
