@@ -616,7 +616,8 @@ TEST_F(shared, until_exec)
 	char text[8] = "";
 	pid_t pid;
 
-	/* The device is opened now, rather than as number 9. */
+	/* The device is opened now, and not as number 9. */
+	ASSERT_EQ(9, dup3(null, 9, O_CLOEXEC));
 	ASSERT_EQ(0, reap(avforkx(variant->flags, return_arg, NULL)));
 	ASSERT_EQ(0, pipe2(in, O_CLOEXEC));
 	ASSERT_EQ(0, pipe2(out, O_CLOEXEC));
