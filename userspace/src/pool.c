@@ -53,7 +53,7 @@ enum { FREE, TAKEN };			/* words; FREE is the kernel's 0 */
  * @nudge:          changed to have the carrier look whether it is to leave; a futex
  * @used:           lent since the carrier last looked
  * @thread_pointer: of the carrier, 0 while there is none. Read by others as a hint
- * @tid:            of the carrier
+ * @tid:            of the carrier, 0 if its thread pointer cannot be lent
  * @stack:          as struct carrier has it, and @stack_size, which others read as a
  *                  hint. While the thread starts: its frame
  *
@@ -222,9 +222,9 @@ static void *carrier_thread(void *arg)
 	if (!prctl(PR_GET_TID_ADDRESS, &tid_address))
 		syscall(SYS_set_tid_address, NULL);
 	slot->stack = __builtin_frame_address(0);
-	slot->tid = (pid_t)syscall(SYS_gettid);
 	/* A child would be taken for this thread by what is registered for it. */
-	atomic_store(&slot->thread_pointer, rseq_unregister() < 0 ? 0 : self);
+	slot->tid = rseq_unregister() < 0 ? 0 : (pid_t)syscall(SYS_gettid);
+	atomic_store(&slot->thread_pointer, self);
 	/*
 	 * From here on a child may run with our thread pointer, so nothing may be
 	 * written to thread-local storage, not even errno.
