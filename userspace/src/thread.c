@@ -56,11 +56,12 @@ int thread_start(size_t stack_size, void *(*run)(void *), void *arg,
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &saved);
 	/* EINVAL: the thread-local storage does not fit. */
-	do {
+	for (;; stack_size *= 2) {
 		pthread_attr_setstacksize(&attr, stack_size);
 		error = pthread_create(&thread, &attr, run, arg);
-		stack_size *= 2;
-	} while (error == EINVAL && stack_size <= STACK_AT_MOST);
+		if (error != EINVAL || stack_size > STACK_AT_MOST / 2)
+			break;
+	}
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	pthread_attr_destroy(&attr);
 	if (!error && stack)
