@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -113,7 +114,7 @@ static char *const *copy_strings(char **to, char *const strings[])
 		next = stpcpy(next, strings[i]) + 1;
 	}
 	copy[n] = NULL;
-	*to += strings_size(strings);
+	*to = (char *)(((uintptr_t)next + 7) & ~(uintptr_t)7);
 	return copy;
 }
 
