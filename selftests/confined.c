@@ -6,8 +6,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -21,25 +19,10 @@
 
 #include "../kselftest_harness.h"
 #include "helpers.h"
+#include "seccomp.h"
 
 /* Enough for a table that is not worth copying. */
 #define MANY 3000
-
-/* Refuse @nr with @error; -1 refuses nothing. */
-static int confine(int nr, int error)
-{
-	struct sock_filter instructions[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = { 4, instructions };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-}
 
 static int open_many(void)
 {
@@ -127,7 +110,7 @@ static int spawns(void)
 static int try_filter_comes_first(void *arg)
 {
 	(void)arg;
-	REQUIRE(!confine(-1, 0));
+	REQUIRE(!seccomp_allow());
 	return spawns();
 }
 
@@ -142,7 +125,7 @@ static int try_filter_comes_later(void *arg)
 {
 	(void)arg;
 	REQUIRE(!spawns());
-	REQUIRE(!confine(-1, 0));
+	REQUIRE(!seccomp_allow());
 	return spawns();
 }
 
@@ -155,7 +138,7 @@ TEST(filter_comes_later)
 static int try_filter_refuses_ioctl(void *arg)
 {
 	REQUIRE(!spawns());
-	REQUIRE(!confine(SYS_ioctl, *(int *)arg));
+	REQUIRE(!seccomp_refuse(SYS_ioctl, *(int *)arg));
 	REQUIRE(ioctl(0, AVFORK_IOC_INFO, NULL) == -1);
 	return spawns();
 }
@@ -173,7 +156,7 @@ TEST(filter_refuses_ioctl)
 /* A filter is a thread's: the others go on by the module. */
 static void *confined_thread(void *arg)
 {
-	*(int *)arg = confine(-1, 0) || spawns();
+	*(int *)arg = seccomp_allow() || spawns();
 	return NULL;
 }
 
@@ -214,24 +197,19 @@ TEST(large_table)
  */
 static int refuse_as_with_shadow_stack(void)
 {
-	struct sock_filter instructions[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
+	const struct sock_filter instructions[] = {
+		LOAD_NR,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, args[1])),
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(unsigned int)IOCSIZE_MASK),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 			 AVFORK_IOC_SPAWN & ~IOCSIZE_MASK, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = {
-		sizeof(instructions) / sizeof(*instructions), instructions,
+		REFUSE(ENOPROTOOPT),
+		ALLOW,
 	};
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+	return seccomp_filter(instructions);
 }
 
 static int try_shadow_stack(void *later)
@@ -257,24 +235,19 @@ TEST(shadow_stack)
  */
 static int refuse_clone(int error)
 {
-	struct sock_filter instructions[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
+	const struct sock_filter instructions[] = {
+		LOAD_NR,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 4, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, args[0])),
 		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x00010000, 0, 2),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-	};
-	const struct sock_fprog filter = {
-		sizeof(instructions) / sizeof(*instructions), instructions,
+		ALLOW,
+		REFUSE(ENOSYS),
+		REFUSE(error),
 	};
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
+	return seccomp_filter(instructions);
 }
 
 static void *nothing(void *arg)
@@ -358,7 +331,7 @@ static int try_forced_is_refused(void *arg)
 	(void)arg;
 	setenv("AVFORK_BACKEND", "kernel", 1);
 	REQUIRE(reap(avfork(return_arg, NULL)) == 0);
-	REQUIRE(!confine(-1, 0));
+	REQUIRE(!seccomp_allow());
 	REQUIRE(avfork(return_arg, NULL) == -1 && errno == EPERM);
 	return 0;
 }
@@ -416,7 +389,7 @@ static int try_beside_busy_threads(void *arg)
 	int i;
 
 	(void)arg;
-	REQUIRE(!open_many() && !confine(-1, 0));
+	REQUIRE(!open_many() && !seccomp_allow());
 	REQUIRE(!pthread_create(&thread, NULL, churn, &stop));
 	for (i = 0; i < 50; i++)
 		REQUIRE(reap(avfork(has_expected, &none)) == 0);

@@ -7,10 +7,9 @@
  */
 #include "../kselftest_harness.h"
 #include "device.h"
+#include "seccomp.h"
 
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <sys/prctl.h>
 
 #define UNTOUCHED	0x5eed5eed
@@ -401,18 +400,6 @@ TEST_F(caller, namespace_without_privilege)
 	}
 }
 
-/* A filter that forbids nothing. */
-static void confine(struct __test_metadata *_metadata)
-{
-	struct sock_filter allow[] = {
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = { ARRAY_SIZE(allow), allow };
-
-	ASSERT_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	ASSERT_EQ(0, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
-}
-
 static int child_is_confined(void *arg)
 {
 	(void)arg;
@@ -428,7 +415,7 @@ TEST_F(caller, under_seccomp)
 	/* In a process of its own: there is no way back. */
 	pid = fork();
 	if (!pid) {
-		confine(_metadata);
+		ASSERT_EQ(0, seccomp_allow());
 		_exit(-call_make(&self->call));
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -438,7 +425,7 @@ TEST_F(caller, under_seccomp)
 		SKIP(return, "cannot write " AVFORK_ALLOW_SECCOMP);
 	pid = fork();
 	if (!pid) {
-		confine(_metadata);
+		ASSERT_EQ(0, seccomp_allow());
 		child_init(&child, child_is_confined, NULL);
 		child_spawn(self->call.device, &child);
 		status = child_reap(&child);

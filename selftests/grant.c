@@ -5,9 +5,8 @@
  */
 #include "../kselftest_harness.h"
 #include "device.h"
+#include "seccomp.h"
 
-#include <linux/seccomp.h>
-#include <linux/filter.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -287,16 +286,6 @@ TEST_F(grant, refused)
 	EXPECT_EQ(refcnt, read_number(REFCNT));
 }
 
-/* A filter that lets everything pass: that there is one is what matters. */
-static int confine(void)
-{
-	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	const struct sock_fprog filter = { 1, &allow };
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
-}
-
 /*
  * What dup2(2) and fcntl(2) do is for the filter to judge: numbers stay, and so
  * does FD_CLOEXEC. The control is the same before there is a filter.
@@ -322,7 +311,7 @@ static int under_a_filter(int device)
 	REQUIRE(!fcntl(device, F_SETFD, FD_CLOEXEC));
 	REQUIRE(!fcntl(1, F_SETFD, FD_CLOEXEC));
 
-	REQUIRE(!confine());
+	REQUIRE(!seccomp_allow());
 	REQUIRE(grant(device, 0, (struct avfork_fd[]){ { 0, 8, 0, 0 } }, 1) ==
 		-EPERM);
 	REQUIRE(grant(device, 0, opened, 1) == -EPERM);

@@ -7,9 +7,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -27,6 +25,7 @@
 
 #include "../kselftest_harness.h"
 #include "helpers.h"
+#include "seccomp.h"
 
 /* The ways to make a child. */
 static const int ways[] = {
@@ -128,17 +127,7 @@ static int confine(void)
 
 static int filter(void)
 {
-	struct sock_filter instructions[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | FILTERED),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = { 4, instructions };
-
-	return confine() ? -1 :
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+	return seccomp_refuse(SYS_mkdir, FILTERED);
 }
 
 static int landlock(void)

@@ -16,14 +16,13 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <linux/filter.h>
 #include <linux/magic.h>
-#include <linux/seccomp.h>
 
 #include <avfork.h>
 
 #include "../kselftest_harness.h"
 #include "helpers.h"
+#include "seccomp.h"
 
 #define MIB (1024 * 1024)
 
@@ -1351,17 +1350,12 @@ TEST(backend_empty_is_none_forced)
 /* Without clone3() and close_range(), which Linux has since 5.3 and 5.9. */
 static int without_newer_calls(void *arg)
 {
-	struct sock_filter instructions[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
+	const struct sock_filter instructions[] = {
+		LOAD_NR,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = {
-		.len = sizeof(instructions) / sizeof(*instructions),
-		.filter = instructions,
+		REFUSE(ENOSYS),
+		ALLOW,
 	};
 	struct wanted_table table = {
 		.nr = 2, .fds = { { .fd = 3 }, { .fd = 900 } },
@@ -1371,8 +1365,7 @@ static int without_newer_calls(void *arg)
 	int pidfd = -1;
 
 	(void)arg;
-	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	REQUIRE(!seccomp_filter(instructions));
 	REQUIRE(close_range(3, ~0U, 0) == -1 && errno == ENOSYS);
 
 	REQUIRE(reap(avfork(check_no_fds, NULL)) == 0);
@@ -1478,14 +1471,8 @@ TEST(where_a_crash_is_not_alone)
 
 static int under_seccomp(void *arg)
 {
-	struct sock_filter allow[] = {
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog filter = { .len = 1, .filter = allow };
-
 	(void)arg;
-	REQUIRE(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	REQUIRE(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter));
+	REQUIRE(!seccomp_allow());
 	setenv("AVFORK_BACKEND", "kernel", 1);
 	REQUIRE(!avfork_backend() && errno == EPERM);
 	REQUIRE(avfork(return_arg, NULL) == -1 && errno == EPERM);

@@ -8,17 +8,16 @@
 #include "device.h"
 
 #include "injection.h"
+#include "seccomp.h"
 
 #include <asm/prctl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/landlock.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -340,13 +339,12 @@ TEST_F(security, cgroup_outside_of_what_is_delegated)
 static int confine(unsigned int flags)
 {
 	struct sock_filter no_clone[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
+		LOAD_NR,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 3, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 2, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fork, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | FILTERED),
+		ALLOW,
+		REFUSE(FILTERED),
 	};
 	struct sock_fprog filter = { ARRAY_SIZE(no_clone), no_clone };
 

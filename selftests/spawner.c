@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,6 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <wchar.h>
+
+#include "seccomp.h"
 
 #define SKIPPED	4
 
@@ -529,31 +529,14 @@ static void case_open_only_once(void)
 	RUN(&actions, NULL, "descriptors");
 }
 
-/* As a sandbox that does not know the call, and as Linux before 5.9. */
-static void deny_close_range(int error)
-{
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {
-		.len = sizeof(filter) / sizeof(*filter), .filter = filter,
-	};
-
-	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
-}
-
+/* As in a sandbox that does not know the call, and as Linux before 5.9. */
 static void closefrom_without_call(int error)
 {
 	int fd;
 
 	for (fd = 30; fd < 300; fd++)
 		CHECK(dup2(0, fd) == fd);
-	deny_close_range(error);
+	CHECK(!seccomp_refuse(SYS_close_range, error));
 	CLOSEFROM(3);
 	RUN(&actions, NULL, "descriptors");
 }
