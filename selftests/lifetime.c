@@ -425,15 +425,22 @@ static bool is_mapped(int memory)
 	return fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE) && errno == EBUSY;
 }
 
+/* What a child of @estate has: its end of the wire as input and output. */
+static struct avfork_opts wired(const struct estate *estate,
+				struct avfork_fd fds[2])
+{
+	fds[0] = (struct avfork_fd){ estate->wire[1], 0, 0, 0 };
+	fds[1] = (struct avfork_fd){ estate->wire[1], 1, 0, 0 };
+	return (struct avfork_opts) {
+		.size = sizeof(struct avfork_opts), .flags = estate->flags,
+		.fds = fds, .nr_fds = 2,
+	};
+}
+
 static bool make_program(const struct estate *estate)
 {
-	const struct avfork_fd fds[] = {
-		{ estate->wire[1], 0, 0, 0 }, { estate->wire[1], 1, 0, 0 },
-	};
-	const struct avfork_opts opts = {
-		.size = sizeof(opts), .flags = estate->flags, .fds = fds,
-		.nr_fds = 2,
-	};
+	struct avfork_fd fds[2];
+	const struct avfork_opts opts = wired(estate, fds);
 
 	return avfork_exec(&opts, "/bin/cat", (char *[]){ "cat", NULL },
 			   NULL) > 0;
@@ -672,13 +679,8 @@ static int program_with_death_signal(void *arg)
 
 static bool make_with_death_signal(const struct estate *estate)
 {
-	const struct avfork_fd fds[] = {
-		{ estate->wire[1], 0, 0, 0 }, { estate->wire[1], 1, 0, 0 },
-	};
-	const struct avfork_opts opts = {
-		.size = sizeof(opts), .flags = estate->flags, .fds = fds,
-		.nr_fds = 2,
-	};
+	struct avfork_fd fds[2];
+	const struct avfork_opts opts = wired(estate, fds);
 
 	return avfork_with(&opts, program_with_death_signal, NULL) > 0;
 }
