@@ -20,9 +20,6 @@
 #include "active.h"
 #include "real.h"
 
-/* A command may begin with a dash. */
-#define SHELL_ARGV(command) { "sh", "-c", "--", (char *)(command), NULL }
-
 static ino_t inode_of(int fd)
 {
 	struct stat stat;

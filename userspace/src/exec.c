@@ -186,8 +186,7 @@ pid_t exec_search(const struct avfork_opts *opts, char *const argv[])
 pid_t exec_shell(const struct avfork_opts *opts, const char *command,
 		 kernel_sigset defaults)
 {
-	/* "--": a command may begin with a dash. */
-	char *const argv[] = { "sh", "-c", "--", (char *)command, NULL };
+	char *const argv[] = SHELL_ARGV(command);
 	char *const names[] = { SHELL, NULL };
 
 	return exec_with(opts, names, argv, environ, defaults);

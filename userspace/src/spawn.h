@@ -8,6 +8,8 @@
 #include "backend.h"
 
 #define SHELL		"/bin/sh"
+/* "--": a command may begin with a dash. */
+#define SHELL_ARGV(command) { "sh", "-c", "--", (char *)(command), NULL }
 #define EXIT_NO_EXEC	127	/* of a child that cannot do what it is for */
 
 /*
