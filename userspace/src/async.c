@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Being told when a child has left our memory.
+ * Being told when a child has left our memory: a watcher is a thread that waits for
+ * the loans of many children at once. There is one while there is a child to wait
+ * for, and another only while the first has no room.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
 
 #include "memory.h"
@@ -11,36 +15,162 @@
 #include "spawn.h"
 #include "thread.h"
 
+#define WATCHES		(FUTEX_WAITV_MAX - 1)	/* beside the watcher's own futex */
+#define WATCHERS	130			/* room for all that the pool lends */
+
 /**
- * struct watch - what the thread that waits for one child has to know
- * @tid:   the thread's. A futex
- * @known: set when the rest is. A futex
- * @pid:   the child's, or -1 for none
- * @loan:  ends when the child has left
- * @done:  called then
+ * struct watch - one child
+ * @done: called with @pid when @loan has ended; NULL: there is no child here
+ * @pid:  0 while the child is being made
  */
 struct watch {
-	_Atomic uint32_t tid;
-	_Atomic uint32_t known;
+	void (*done)(pid_t pid);
 	pid_t pid;
 	struct loan loan;
-	void (*done)(pid_t pid);
 };
 
-static void *watch_thread(void *arg)
+/**
+ * struct watcher - one thread, and the children that it waits for
+ * @lock:    for @running and @watches
+ * @running: the thread is there, and stays while @busy is not 0
+ * @busy:    how many children there are in @watches, or with their @done
+ * @changed: a futex: the thread is to look at @watches anew
+ * @tid:     the thread's, once that runs. A futex
+ */
+struct watcher {
+	pthread_mutex_t lock;
+	bool running;
+	atomic_uint busy;
+	_Atomic uint32_t changed;
+	_Atomic uint32_t tid;
+	struct watch watches[WATCHES];
+};
+
+/* fork() wipes them: the copy has neither the threads nor the children. */
+static void *_Atomic the_watchers;
+
+/*
+ * Put in @futexes what to wait for, and in @nr how much. Whether there is a child
+ * instead that has left: it is taken out of @watcher, and is in @left.
+ */
+static bool look(struct watcher *watcher, struct futex_waitv *futexes,
+		 unsigned int *nr, struct watch *left)
 {
-	struct watch *watch = arg;
+	struct watch *watch, *end = watcher->watches + WATCHES;
+	bool found = false;
+
+	futexes[0].uaddr = (uintptr_t)&watcher->changed;
+	futexes[0].val = atomic_load(&watcher->changed);
+	*nr = 1;
+	pthread_mutex_lock(&watcher->lock);
+	for (watch = watcher->watches; watch < end && !found; watch++) {
+		struct futex_waitv *futex = &futexes[*nr];
+		uint32_t word;
+
+		if (!watch->done || !watch->pid)
+			continue;
+		word = atomic_load(watch->loan.word);
+		found = word - watch->loan.ticket >= LOAN_TICKET;
+		if (found) {
+			*left = *watch;
+			watch->done = NULL;
+		}
+		futex->uaddr = (uintptr_t)watch->loan.word;
+		futex->val = word;
+		++*nr;
+	}
+	pthread_mutex_unlock(&watcher->lock);
+	return found;
+}
+
+/* Whether the thread of @watcher is to end: from here on there is none. */
+static bool watcher_ends(struct watcher *watcher)
+{
+	bool ends;
+
+	pthread_mutex_lock(&watcher->lock);
+	ends = !atomic_load(&watcher->busy);
+	if (ends)
+		watcher->running = false;
+	pthread_mutex_unlock(&watcher->lock);
+	return ends;
+}
+
+static void *watcher_thread(void *arg)
+{
+	/* Not private, as the kernel's wake-up for a child that leaves is not. */
+	struct futex_waitv futexes[FUTEX_WAITV_MAX] = {
+		[0 ... FUTEX_WAITV_MAX - 1] = { .flags = FUTEX_32 },
+	};
+	struct watcher *watcher = arg;
+	struct watch left;
+	unsigned int nr;
 
 	prctl(PR_SET_NAME, "avfork-async");
-	atomic_store(&watch->tid, (uint32_t)syscall(SYS_gettid));
-	futex_wake(&watch->tid);
-	futex_wait_while(&watch->known, 0);
-	if (watch->pid >= 0) {
-		loan_wait_end(&watch->loan);
-		watch->done(watch->pid);
+	atomic_store(&watcher->tid, (uint32_t)syscall(SYS_gettid));
+	futex_wake(&watcher->tid);
+	while (!watcher_ends(watcher)) {
+		if (look(watcher, futexes, &nr, &left)) {
+			left.done(left.pid);
+			atomic_fetch_sub(&watcher->busy, 1);
+			continue;
+		}
+		/* A filter may know nothing of the call, which is of Linux 5.16. */
+		if (syscall(SYS_futex_waitv, futexes, nr, 0, NULL, 0) < 0 &&
+		    errno != EAGAIN && errno != EINTR)
+			usleep(10000);
 	}
-	free(watch);
 	return NULL;
+}
+
+/* Room in @watcher, which has a thread then: in *@found, NULL for none. 0 or an errno. */
+static int watch_get(struct watcher *watcher, void (*done)(pid_t),
+		     struct watch **found)
+{
+	struct watch *watch, *end = watcher->watches + WATCHES;
+	int error = 0;
+
+	pthread_mutex_lock(&watcher->lock);
+	for (watch = watcher->watches; watch < end && watch->done; watch++)
+		;
+	if (watch < end && !watcher->running) {
+		atomic_store(&watcher->tid, 0);
+		error = thread_start(POOL_STACK_SIZE, watcher_thread, watcher,
+				     NULL);
+		watcher->running = !error;
+	}
+	if (watch < end && !error) {
+		*watch = (struct watch){ .done = done };
+		atomic_fetch_add(&watcher->busy, 1);
+	}
+	pthread_mutex_unlock(&watcher->lock);
+	*found = watch < end ? watch : NULL;
+	return error;
+}
+
+/* Have @watcher know what has become of @watch: a child with @loan, or none if @pid < 0. */
+static void watch_set(struct watcher *watcher, struct watch *watch, pid_t pid,
+		      const struct loan *loan)
+{
+	pthread_mutex_lock(&watcher->lock);
+	watch->pid = pid;
+	watch->loan = *loan;
+	if (pid < 0) {
+		watch->done = NULL;
+		atomic_fetch_sub(&watcher->busy, 1);
+	}
+	pthread_mutex_unlock(&watcher->lock);
+	atomic_fetch_add(&watcher->changed, 1);
+	futex_wake(&watcher->changed);
+}
+
+/* Wait until the thread of @watcher is gone, unless somebody else needs it. */
+static void watcher_wait_idle(struct watcher *watcher)
+{
+	futex_wait_while(&watcher->tid, 0);
+	while (!atomic_load(&watcher->busy) &&
+	       !syscall(SYS_tgkill, getpid(), atomic_load(&watcher->tid), 0))
+		sched_yield();
 }
 
 int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
@@ -49,8 +179,9 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
 	struct child child = {
 		.opts = &opts, .start_routine = start_routine, .arg = arg,
 	};
+	struct watcher *watcher, *end;
 	struct watch *watch;
-	pid_t pid, tid = 0;
+	pid_t pid;
 	int error;
 
 	/* Before there is a thread, which a child must not make. */
@@ -58,30 +189,23 @@ int avfork_async(int (*start_routine)(void *), void *arg, void (*done)(pid_t))
 		return spawn(&child) < 0 ? -1 : 0;
 
 	/* The thread comes first: a child could not be taken back. */
-	watch = calloc(1, sizeof(*watch));
-	if (!watch)
+	watcher = wiped_get(&the_watchers, WATCHERS * sizeof(*watcher));
+	if (!watcher)
 		return -1;
-	watch->done = done;
-	error = thread_start(POOL_STACK_SIZE, watch_thread, watch, NULL);
-	if (error) {
-		free(watch);
-		errno = error;
+	end = watcher + WATCHERS;
+	do
+		error = watch_get(watcher, done, &watch);
+	while (!error && !watch && ++watcher < end);
+	if (error || !watch) {
+		errno = error ? error : EAGAIN;
 		return -1;
 	}
 	pid = spawn(&child);
 	error = errno;
-	if (pid < 0) {
-		futex_wait_while(&watch->tid, 0);
-		tid = (pid_t)watch->tid;
-	}
-	watch->pid = pid;
-	watch->loan = child.loan;
-	atomic_store(&watch->known, 1);
-	/* It may be gone already: a wake-up there is for nobody. */
-	futex_wake(&watch->known);
+	watch_set(watcher, watch, pid, &child.loan);
 	/* What fails keeps nothing. */
 	if (pid < 0)
-		thread_wait_gone(tid);
+		watcher_wait_idle(watcher);
 	errno = error;
 	return pid < 0 ? -1 : 0;
 }
