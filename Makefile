@@ -126,7 +126,7 @@ test: module selftests $(bench)
 
 # What is the same on every backend. Two of them need no module, and so no VM.
 # The last of them set, or count, what the whole machine has.
-backend_tests := $(addprefix $(selftests)/,library pool calls hazards lifetime \
+backend_tests := $(addprefix $(selftests)/,library pool calls exec hazards lifetime \
 	descriptors reaping inherited sync caller-static caller-tls)
 vm_tests := $(addprefix $(selftests)/,memory stress)
 

@@ -56,8 +56,7 @@ static void check(const char *what, pid_t pid, int wanted, int value)
 
 int main(void)
 {
-	struct avfork_opts opts = { sizeof(struct avfork_opts), AVFORK_STDIO,
-				    NULL, 0, NULL, 0, 0, NULL, 0, { 0 } };
+	struct avfork_opts opts = AVFORK_OPTS_INIT;
 	int value = 0;
 	pid_t pid;
 
@@ -66,6 +65,7 @@ int main(void)
 	check("avfork", pid, 1, 1);
 	pid = avforkx(AVFORK_SYNC, add_one, &value);
 	check("avforkx", pid, 2, value);
+	opts.flags = AVFORK_STDIO;
 	pid = avfork_with(&opts, add_one, &value);
 	check("avfork_with", pid, 3, 3);
 	pid = avfork_with(NULL, add_one, &value);

@@ -1048,19 +1048,6 @@ TEST(opts_size)
 	ASSERT_EQ(7, reap(avfork_with(opts, return_arg, (void *)7)));
 }
 
-TEST(opts_reserved)
-{
-	struct avfork_opts opts = { .size = sizeof(opts) };
-	size_t i;
-
-	for (i = 0; i < 8; i++) {
-		opts.reserved[i] = 1ULL << 63;
-		ASSERT_FAILS(EINVAL, avfork_with(&opts, return_arg, NULL));
-		opts.reserved[i] = 0;
-	}
-	ASSERT_EQ(0, reap(avfork_with(&opts, return_arg, NULL)));
-}
-
 TEST(unknown_flags)
 {
 	const unsigned int known = AVFORK_SYNC | AVFORK_STDIO |

@@ -47,34 +47,55 @@ extern "C" {
 #define AVFORK_NOSIGCHLD	0x10000	/* no SIGCHLD when the child dies */
 #define AVFORK_WAITPID		0x20000	/* out of reach of a program's wait() */
 
+/* For avfork_exec() and avfork_exec_pipes() alone. */
+#define AVFORK_SEARCH_PATH	0x40000	/* look for the program along PATH */
+
 /**
- * struct avfork_opts - what avfork_with() may set
+ * struct avfork_opts - what avfork_with() and avfork_exec() may set
  * @size:       sizeof(struct avfork_opts)
  * @flags:      AVFORK_*
+ * @cgroup_fd:  with AVFORK_INTO_CGROUP: the child's cgroup v2 directory
  * @fds:        @nr_fds descriptors to grant, in any order
  * @nr_fds:     their number
  * @pidfd:      receives a pidfd of the child, close-on-exec; NULL for none
- * @cgroup_fd:  with AVFORK_INTO_CGROUP: the child's cgroup v2 directory
+ * @left:       receives a descriptor, close-on-exec, that is at its end when the child
+ *              has exec'd or died. Where avfork_exec() cannot exec there is an int to
+ *              be read first, the errno. NULL for none. Not with AVFORK_SHARE_FDS
  * @namespaces: CLONE_NEW*: namespaces made anew for the child
  * @stack:      lowest byte of the child's stack, a multiple of 16; the child's
  *              until it has exec'd or died. NULL: a stack of the library's
  * @stack_size: bytes. With a @stack, a multiple of 16, at least
  *              AVFORK_STACK_MIN; without, the least that the stack shall have,
  *              0 for the default (256 KiB)
- * @reserved:   zero
+ * @before_exec: for avfork_exec() alone: runs in the child when that has all that is
+ *              granted, and before the exec. NULL for nothing. Returns 0, or an errno
+ *              with which the exec fails; of -1 the errno is errno
+ * @before_arg: passed to it; the child's until it has exec'd or died
+ *
+ * All but @size may be 0. Members are added at the end, so a program and a library
+ * may know more of them than the other: what is beyond a program's @size is 0, and
+ * a library refuses with E2BIG what it does not know.
  */
 struct avfork_opts {
 	size_t size;
 	int flags;
+	int cgroup_fd;
 	const struct avfork_fd *fds;
 	size_t nr_fds;
 	int *pidfd;
-	int cgroup_fd;
+	int *left;
 	uint64_t namespaces;
 	void *stack;
 	size_t stack_size;
-	uint64_t reserved[8];
+	int (*before_exec)(void *);
+	void *before_arg;
 };
+
+#define AVFORK_OPTS_SIZE_VER0	88	/* sizeof the first struct avfork_opts */
+
+/* struct avfork_opts opts = AVFORK_OPTS_INIT; */
+#define AVFORK_OPTS_INIT \
+	{ sizeof(struct avfork_opts), 0, 0, NULL, 0, NULL, NULL, 0, NULL, 0, NULL, NULL }
 
 /**
  * avfork - run a function in a child, without waiting for it
@@ -101,15 +122,28 @@ pid_t avfork_with(const struct avfork_opts *opts,
 /**
  * avfork_exec - make a child that execs
  * @opts: as for avfork_with()
- * @path: what to exec, as for execve(2)
+ * @path: what to exec, as for execve(2), or with AVFORK_SEARCH_PATH for execvpe(3)
  * @argv: its arguments
  * @envp: its environment; NULL for the caller's
  *
  * All arguments are copied. Return: the child's pid; where the exec fails the child
- * exits with 127. With AVFORK_SYNC the call fails instead, with exec's errno.
+ * exits with 127, and opts->left has exec's errno. With AVFORK_SYNC the call fails
+ * instead, with that errno.
  */
 pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 		  char *const argv[], char *const envp[]);
+
+/**
+ * avfork_exec_pipes - avfork_exec() with pipes to the program
+ * @in:  receives the end for writing of a pipe to its standard input
+ * @out: receives the end for reading of a pipe from its standard output
+ * @err: from its standard error; the same pointer as @out for one pipe of both
+ *
+ * Each may be NULL for no pipe. The ends are close-on-exec and block.
+ */
+pid_t avfork_exec_pipes(const struct avfork_opts *opts, const char *path,
+			char *const argv[], char *const envp[],
+			int *in, int *out, int *err);
 
 /**
  * avfork_async - avfork() that tells when the child has left our memory

@@ -25,6 +25,8 @@
  * @copy_size:     bytes that @copy needs
  * @execs:         @start_routine is the library's own: it makes system calls until
  *                 it execs, and so cannot crash, and needs little stack
+ * @left:          unless NULL: receives the child's descriptor that opts->left is the
+ *                 other end of (left.h)
  * @mask:          the caller's, for AVFORK_INHERIT_SIGNALS; filled in by spawn()
  * @loan:          set by the backend, but for AVFORK_SYNC
  * @pid:           for keeper_spawn()
@@ -36,6 +38,7 @@ struct child {
 	void *(*copy)(void *to, void *arg);
 	size_t copy_size;
 	bool execs;
+	int *left;
 	kernel_sigset mask;
 	struct loan loan;
 	pid_t pid;

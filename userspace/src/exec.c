@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guard.h"
+#include "left.h"
 #include "sanitizer.h"
 #include "spawn.h"
 
@@ -72,14 +73,19 @@ void search_exec(const char *file, const char *path, char *const argv[],
  * @names:    what to exec and, unless it is a path, the directories to look for it in
  * @argv:     its arguments
  * @envp:     its environment, or NULL for none, as after clearenv(3)
+ * @before:   unless NULL: what the program wants done first, with @before_arg
  * @defaults: signals to handle by default
- * @error:    receives errno; NULL if nobody waits for it
+ * @left:     tells why there is no exec
+ * @error:    receives that, too; NULL if nobody waits for it
  */
 struct exec {
 	char *const *names;
 	char *const *argv;
 	char *const *envp;
+	int (*before)(void *arg);
+	void *before_arg;
 	kernel_sigset defaults;
+	struct left_end left;
 	int *error;
 };
 
@@ -131,14 +137,36 @@ static void *exec_copy(void *to, void *arg)
 	return exec;
 }
 
+/* 0, or why there is to be no exec. */
+static int run_before(const struct exec *exec)
+{
+	int error;
+
+	errno = 0;
+	error = exec->before(exec->before_arg);
+	if (error < 0)
+		error = errno ? errno : ECANCELED;
+	return error;
+}
+
 static TSAN_UNSEEN int exec_child(void *arg)
 {
-	const struct exec *exec = arg;
+	struct exec *exec = arg;
+	int error = 0;
 
 	signals_reset(exec->defaults);
-	search_exec(exec->names[0], exec->names[1], exec->argv, exec->envp);
+	if (exec->before) {
+		left_know(&exec->left);
+		error = run_before(exec);
+	}
+	if (!error) {
+		search_exec(exec->names[0], exec->names[1], exec->argv,
+			    exec->envp);
+		error = errno;
+	}
+	left_tell(&exec->left, error);
 	if (exec->error)
-		*exec->error = errno;
+		*exec->error = error;
 	return EXIT_NO_EXEC;
 }
 
@@ -148,14 +176,18 @@ static pid_t exec_with(const struct avfork_opts *opts, char *const names[],
 {
 	struct exec exec = {
 		.names = names, .argv = argv, .envp = envp,
-		.defaults = defaults,
+		.before = opts->before_exec, .before_arg = opts->before_arg,
+		.defaults = defaults, .left.fd = -1,
 	};
+	struct avfork_opts of_spawn = *opts;
 	struct child child = {
-		.opts = opts, .start_routine = exec_child, .arg = &exec,
-		.execs = true, .copy = exec_copy,
+		.opts = &of_spawn, .start_routine = exec_child, .arg = &exec,
+		.execs = !exec.before, .copy = exec_copy, .left = &exec.left.fd,
 	};
 	int error = 0;
 	pid_t pid;
+
+	of_spawn.before_exec = NULL;
 
 	/* Our stack is there for as long as somebody waits. */
 	if (opts->flags & AVFORK_SYNC)
@@ -171,14 +203,22 @@ static pid_t exec_with(const struct avfork_opts *opts, char *const names[],
 	/* No cancellation point, unlike close(). */
 	if (opts->pidfd)
 		syscall(SYS_close, *opts->pidfd);
+	if (opts->left)
+		syscall(SYS_close, *opts->left);
 	errno = error;
 	return -1;
 }
 
-pid_t exec_search(const struct avfork_opts *opts, char *const argv[])
+static char *search_path(void)
 {
 	char *path = getenv("PATH");
-	char *const names[] = { argv[0], path ? path : SEARCH_DEFAULT, NULL };
+
+	return path ? path : SEARCH_DEFAULT;
+}
+
+pid_t exec_search(const struct avfork_opts *opts, char *const argv[])
+{
+	char *const names[] = { argv[0], search_path(), NULL };
 
 	return exec_with(opts, names, argv, environ, 0);
 }
@@ -195,7 +235,7 @@ pid_t exec_shell(const struct avfork_opts *opts, const char *command,
 pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 		  char *const argv[], char *const envp[])
 {
-	char *const names[] = { (char *)path, NULL };
+	char *names[] = { (char *)path, NULL, NULL };
 	struct avfork_opts copy;
 
 	if (!path || !argv) {
@@ -204,5 +244,8 @@ pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 	}
 	if (opts_copy(&copy, opts))
 		return -1;
+	if (copy.flags & AVFORK_SEARCH_PATH)
+		names[1] = search_path();
+	copy.flags &= ~AVFORK_SEARCH_PATH;
 	return exec_with(&copy, names, argv, envp ? envp : environ, 0);
 }

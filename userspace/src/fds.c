@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -76,4 +77,23 @@ int fd_above_stdio(int fd)
 		errno = EMFILE;
 	close(fd);
 	return high;
+}
+
+struct avfork_fd *fds_extend(struct avfork_opts *opts, size_t nr)
+{
+	size_t had = opts->nr_fds;
+	struct avfork_fd *fds;
+
+	if (had > AVFORK_FD_LIMIT) {
+		errno = EMFILE;
+		return NULL;
+	}
+	fds = malloc((had + nr) * sizeof(*fds));
+	if (!fds)
+		return NULL;
+	if (had)
+		memcpy(fds, opts->fds, had * sizeof(*fds));
+	opts->fds = fds;
+	opts->nr_fds += nr;
+	return fds + had;
 }

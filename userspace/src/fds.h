@@ -2,6 +2,8 @@
 #ifndef FDS_H
 #define FDS_H
 
+#include <avfork.h>
+
 /*
  * Close @first, which is not negative, and all above it, in a child: by bare system
  * calls, which no other library sees, without malloc() and whatever a filter or a
@@ -14,5 +16,11 @@ void close_from(int first);
  * taken there. The new number, close-on-exec, or -1 with errno and @fd closed.
  */
 int fd_above_stdio(int fd);
+
+/*
+ * Give @opts a copy of its grants with room for @nr more, which are counted. Return:
+ * where these go, for free(opts->fds) later, or NULL with errno EMFILE or ENOMEM.
+ */
+struct avfork_fd *fds_extend(struct avfork_opts *opts, size_t nr);
 
 #endif

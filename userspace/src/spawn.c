@@ -3,9 +3,12 @@
  * The calls that make a child and run a function there.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/utsname.h>
 
+#include "left.h"
 #include "memory.h"
 #include "spawn.h"
 
@@ -13,6 +16,13 @@
 		     AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
 		     AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
 		     AVFORK_SHARE_FDS | AVFORK_HIDDEN)
+
+/* Members are appended, so that nothing lies between them; and never moved. */
+_Static_assert(sizeof(void *) != 8 ||
+	       (sizeof(struct avfork_opts) == AVFORK_OPTS_SIZE_VER0 &&
+		offsetof(struct avfork_opts, before_arg) ==
+		AVFORK_OPTS_SIZE_VER0 - sizeof(void *)),
+	       "struct avfork_opts has changed");
 
 /* No struct avfork_opts of any version is larger: a size beyond is a mistake. */
 #define OPTS_SIZE_MAX 4096
@@ -66,10 +76,14 @@ pid_t spawn(struct child *child)
 	int saved = errno;
 	pid_t pid;
 
-	if (!child->start_routine || opts->flags & ~KNOWN_FLAGS) {
+	/* What is for an exec alone has been taken out by that. */
+	if (!child->start_routine || opts->flags & ~KNOWN_FLAGS ||
+	    opts->before_exec) {
 		errno = EINVAL;
 		return -1;
 	}
+	if (opts->left)
+		return left_spawn(child);
 	backend = backend_get();
 	if (!backend)
 		return -1;
@@ -118,22 +132,19 @@ int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
 		*to = (struct avfork_opts) { .size = sizeof(*to) };
 		return 0;
 	}
-	/* There is no older one yet. */
-	if (from->size < sizeof(*from))
+	if (from->size < AVFORK_OPTS_SIZE_VER0)
 		error = EINVAL;
 	else if (from->size > OPTS_SIZE_MAX)
 		error = E2BIG;
 	for (i = sizeof(*from); !error && i < from->size; i++)
 		if (bytes[i])
 			error = E2BIG;
-	for (i = 0; !error && i < sizeof(to->reserved) / sizeof(*to->reserved); i++)
-		if (from->reserved[i])
-			error = EINVAL;
 	if (error) {
 		errno = error;
 		return -1;
 	}
-	*to = *from;
+	*to = (struct avfork_opts) { 0 };
+	memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
 	return 0;
 }
 

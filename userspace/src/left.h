@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Telling by a descriptor that a child has left our memory: opts.left.
+ *
+ * The descriptor is the reading end of a pipe, whose writing end the child alone
+ * has, close-on-exec: an exec closes it, and so does any death. A child that cannot
+ * exec writes why.
+ */
+#ifndef LEFT_H
+#define LEFT_H
+
+#include "backend.h"
+
+/* As spawn(), for a @child whose opts have ->left. */
+pid_t left_spawn(struct child *child);
+
+/**
+ * struct left_end - the writing end, as the child has it
+ * @fd:    its number, -1 for none
+ * @inode: by which the end is known again
+ */
+struct left_end {
+	int fd;
+	unsigned long inode;
+};
+
+/* In the child, before it runs anything of the program's. */
+void left_know(struct left_end *end);
+
+/* In the child: @error is why it does not exec. */
+void left_tell(const struct left_end *end, int error);
+
+#endif
