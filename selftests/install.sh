@@ -5,7 +5,7 @@
 . "$(dirname "$0")/stage.sh"
 
 echo "TAP version 13"
-echo "1..15"
+echo "1..16"
 
 # Neither of these may be asked for anything.
 mkdir "$dir/bin"
@@ -33,8 +33,8 @@ installed()
 	sort >"$dir/expected" <<-END
 	usr/local/include/avfork.h: 644
 	usr/local/include/linux/avfork.h: 644
-	$(cd "$source/userspace" && [ ! -d preload ] ||
-		echo "$lib/libavfork-preload.so: 755")
+	usr/local/bin/avfork-preload: 755
+	$lib/libavfork-preload.so: 755
 	$lib/libavfork.a: 644
 	$lib/libavfork.so:libavfork.so.0 777
 	$lib/libavfork.so.0:libavfork.so.0.1.0 777
@@ -55,6 +55,31 @@ manual()
 	[ -f "$root/usr/local/share/man/man4/avfork.4" ]
 }
 try "a manual page for each function, and for the device" manual
+
+# Below $root the library is not where the command looks for it.
+command_runs()
+{
+	preload=$root/usr/local/bin/avfork-preload
+	[ "$("$preload" --help | head -n 1)" = \
+		"Usage: avfork-preload [--async] [--] PROGRAM [ARGUMENT...]" ] ||
+		return
+	"$preload" true 2>"$dir/err"
+	[ $? = 125 ] && grep -q "no /$lib/libavfork-preload.so" "$dir/err" ||
+		return
+	sed "s|^library=|&$root|" "$preload" >"$dir/preload"
+	for wrong in "" --unknown "--async --"; do
+		sh "$dir/preload" $wrong 2>"$dir/err"
+		[ $? = 125 ] && grep -q Usage: "$dir/err" || return
+	done
+	[ "$(LD_PRELOAD=libc.so.6 sh "$dir/preload" -- \
+		sh -c 'echo $LD_PRELOAD $AVFORK_PRELOAD')" = \
+		"$root/$lib/libavfork-preload.so:libc.so.6" ] || return
+	[ "$(sh "$dir/preload" --async sh -c 'echo $AVFORK_PRELOAD; exit 3')" = \
+		async ] || return
+	sh "$dir/preload" --async sh -c 'exit 3'
+	[ $? = 3 ]
+}
+try "avfork-preload runs a program with the library" command_runs
 
 says()
 {

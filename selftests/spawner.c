@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -1121,6 +1122,52 @@ static void case_single_threaded(void)
 }
 
 /* An ordinary user's process, which may have one more. */
+/* A process that opens the other end of "fifo" when @told is, or after five seconds. */
+static pid_t fork_opener(int told)
+{
+	struct pollfd poll_told = { .fd = told, .events = POLLIN };
+	pid_t pid = fork();
+	int ready;
+
+	if (pid)
+		return pid;
+	ready = poll(&poll_told, 1, 5000);
+	if (open("fifo", O_WRONLY) < 0)
+		_exit(2);
+	_exit(ready ? 0 : 1);
+}
+
+/* The child's first step takes until then: who returns before does not wait for it. */
+static void case_returns_before_exec(void)
+{
+	char *argv[] = { "true", NULL };
+	int status, wire[2];
+	pid_t pid, opener;
+
+	make_dir();
+	CHECK(!mkfifo("fifo", 0600) && !pipe2(wire, O_CLOEXEC));
+	opener = fork_opener(wire[0]);
+	OPEN(0, "fifo", O_RDONLY, 0);
+	FLAGS(POSIX_SPAWN_SETPGROUP);
+	CHECK(!posix_spawnp(&pid, "true", &actions, &attr, argv, environ));
+	CHECK(getpgid(pid) == pid);
+	/* What the child still needs are copies. */
+	argv[0] = (char *)1;
+	renew();
+	CHECK(write(wire[1], "x", 1) == 1);
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	CHECK(waitpid(opener, &status, 0) == opener);
+	printf("%s the exec\n", status ? "after" : "before");
+
+	/* A child that fails exits; what can be seen before is an error. */
+	OPEN(0, "absent", O_RDONLY, 0);
+	spawn_file(self, false, environ);
+	renew();
+	spawn_file("absent", true, environ);
+	spawn_file("/etc/passwd", false, environ);
+	spawn_file("/etc", false, environ);
+}
+
 static void case_one_more_process(void)
 {
 	const struct rlimit limit = { .rlim_cur = 2, .rlim_max = 2 };
@@ -1682,6 +1729,7 @@ static const struct {
 	CASE(unseen),
 	CASE(no_malloc),
 	CASE(single_threaded),
+	CASE(returns_before_exec),
 	CASE(one_more_process),
 	CASE(small_stack),
 	CASE(sigchld_ignored),

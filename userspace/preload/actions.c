@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../src/fds.h"
+#include "../src/strings.h"
 #include "actions.h"
 #include "real.h"
 
@@ -245,6 +246,37 @@ int actions_grants(const struct actions *actions, const char *file,
 			       fd_needed(&actions->list[i])))
 			return -1;
 	return nr;
+}
+
+size_t actions_size(const struct actions *actions)
+{
+	size_t size = sizeof(*actions) +
+		      (size_t)actions->used * sizeof(struct action);
+	int i;
+
+	for (i = 0; i < actions->used; i++)
+		if (actions->list[i].path)
+			size += strlen(actions->list[i].path) + 1;
+	return (size + 7) & ~(size_t)7;
+}
+
+const struct actions *actions_copy(const struct actions *actions, char **to)
+{
+	struct actions *copy = (struct actions *)*to;
+	char *next;
+	int i;
+
+	*copy = *actions;
+	copy->list = (struct action *)(copy + 1);
+	next = (char *)(copy->list + copy->used);
+	for (i = 0; i < copy->used; i++) {
+		copy->list[i] = actions->list[i];
+		if (copy->list[i].path)
+			copy->list[i].path = string_copy(&next,
+							 copy->list[i].path);
+	}
+	*to += actions_size(actions);
+	return copy;
 }
 
 /*

@@ -70,6 +70,10 @@ const struct actions *actions_of(const posix_spawn_file_actions_t *object);
 int actions_grants(const struct actions *actions, const char *file,
 		   struct avfork_fd *grants, int max);
 
+/* A copy of @actions at *@to, a multiple of 8, and the bytes that the copy needs. */
+const struct actions *actions_copy(const struct actions *actions, char **to);
+size_t actions_size(const struct actions *actions);
+
 /*
  * In the child: do them all. -1 with errno where one fails. @again says if all that
  * was done can be done a second time, by another child, and in that case whether

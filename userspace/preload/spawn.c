@@ -14,7 +14,8 @@
  * descriptor which has stayed behind (/dev/stdin, a link to /proc/self/fd/5). A
  * program that is not there is thus looked for by two children.
  *
- * A signal handler may call this: there is no malloc() and no lock on the way.
+ * A signal handler may call this: there is no malloc() and no lock on the way, unless
+ * AVFORK_PRELOAD=async is asked for, whose children need a carrier.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -26,8 +27,10 @@
 #include "../src/device.h"
 #include "../src/signals.h"
 #include "../src/spawn.h"
+#include "../src/strings.h"
 #include "actions.h"
 #include "active.h"
+#include "async.h"
 #include "real.h"
 
 #ifndef POSIX_SPAWN_SETCGROUP
@@ -185,6 +188,32 @@ fail:
 	return EXIT_NO_EXEC;
 }
 
+/* For a child that the caller does not wait for. */
+static size_t job_size(const struct job *job)
+{
+	char *const names[] = { (char *)job->file, (char *)job->path, NULL };
+
+	return sizeof(*job) + strings_size(names) + strings_size(job->argv) +
+	       strings_size(job->envp) + actions_size(job->actions);
+}
+
+static void *job_copy(void *to, void *arg)
+{
+	const struct job *from = arg;
+	char *const names[] = { (char *)from->file, (char *)from->path, NULL };
+	struct job *job = to;
+	char *next = (char *)(job + 1);
+	char *const *copies = strings_copy(&next, names);
+
+	*job = *from;
+	job->file = copies[0];
+	job->path = copies[1];
+	job->argv = strings_copy(&next, from->argv);
+	job->envp = strings_copy(&next, from->envp);
+	job->actions = actions_copy(from->actions, &next);
+	return job;
+}
+
 /* The child's pid, 0 with @job->error, or -1 where libc shall make it. */
 static pid_t make_child(struct job *job, int *pidfd)
 {
@@ -192,8 +221,7 @@ static pid_t make_child(struct job *job, int *pidfd)
 	struct avfork_fd grants[GRANTS_MAX];
 	struct avfork_opts opts = {
 		.size = sizeof(opts),
-		.flags = AVFORK_SYNC | AVFORK_INHERIT_FDS |
-			 AVFORK_INHERIT_SIGNALS,
+		.flags = AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS,
 		.pidfd = pidfd,
 		.fds = grants,
 	};
@@ -202,14 +230,15 @@ static pid_t make_child(struct job *job, int *pidfd)
 		.execs = true,
 	};
 	kernel_sigset mask;
-	pid_t pid;
+	pid_t pid = -1;
+	const short flags = job->attributes.flags;
 	int nr;
 
 	nr = actions_grants(job->actions, job->file, grants, GRANTS_MAX);
 	if (nr < 0)
 		return -1;
 	opts.nr_fds = (size_t)nr;
-	if (job->attributes.flags & POSIX_SPAWN_SETCGROUP) {
+	if (flags & POSIX_SPAWN_SETCGROUP) {
 		opts.cgroup_fd = job->attributes.cgroup;
 		opts.flags |= AVFORK_INTO_CGROUP;
 	}
@@ -219,9 +248,21 @@ static pid_t make_child(struct job *job, int *pidfd)
 	 * the mask and dispositions that it is meant to have.
 	 */
 	signals_mask(&all, &mask);
-	if (!(job->attributes.flags & POSIX_SPAWN_SETSIGMASK))
+	if (!(flags & POSIX_SPAWN_SETSIGMASK))
 		job->attributes.mask = mask;
-	pid = spawn(&child);
+	if (async_may(flags, job->actions, job->file, job->path)) {
+		child.copy = job_copy;
+		child.copy_size = job_size(job);
+		pid = spawn(&child);
+		/* As a shell does: the caller may signal the group at once. */
+		if (pid > 0 && flags & POSIX_SPAWN_SETPGROUP)
+			syscall(SYS_setpgid, pid, job->attributes.group);
+	}
+	/* Without a carrier: there may be a limit for just one more process. */
+	if (pid < 0) {
+		opts.flags |= AVFORK_SYNC;
+		pid = spawn(&child);
+	}
 	if (pid > 0 && job->error) {
 		while (syscall(SYS_wait4, pid, NULL, __WALL, NULL) < 0 &&
 		       errno == EINTR)

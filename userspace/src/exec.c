@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -12,6 +11,7 @@
 #include "left.h"
 #include "sanitizer.h"
 #include "spawn.h"
+#include "strings.h"
 
 /* The system call: the functions of that name may be another library's. */
 static void exec_bare(const char *path, char *const argv[], char *const envp[])
@@ -89,41 +89,6 @@ struct exec {
 	int *error;
 };
 
-static size_t count(char *const strings[])
-{
-	size_t n = 0;
-
-	while (strings && strings[n])
-		n++;
-	return n;
-}
-
-/* Bytes of a copy of @strings, which may be NULL, and their array. */
-static size_t strings_size(char *const strings[])
-{
-	size_t i, n = count(strings), size = (n + 1) * sizeof(*strings);
-
-	for (i = 0; i < n; i++)
-		size += strlen(strings[i]) + 1;
-	return (size + 7) & ~(size_t)7;
-}
-
-/* Copy @strings to *@to, which moves on. */
-static char *const *copy_strings(char **to, char *const strings[])
-{
-	size_t i, n = count(strings);
-	char **copy = (char **)*to;
-	char *next = (char *)(copy + n + 1);
-
-	for (i = 0; i < n; i++) {
-		copy[i] = next;
-		next = stpcpy(next, strings[i]) + 1;
-	}
-	copy[n] = NULL;
-	*to = (char *)(((uintptr_t)next + 7) & ~(uintptr_t)7);
-	return copy;
-}
-
 static void *exec_copy(void *to, void *arg)
 {
 	const struct exec *from = arg;
@@ -131,9 +96,9 @@ static void *exec_copy(void *to, void *arg)
 	char *next = (char *)(exec + 1);
 
 	*exec = *from;
-	exec->names = copy_strings(&next, from->names);
-	exec->argv = copy_strings(&next, from->argv);
-	exec->envp = copy_strings(&next, from->envp);
+	exec->names = strings_copy(&next, from->names);
+	exec->argv = strings_copy(&next, from->argv);
+	exec->envp = strings_copy(&next, from->envp);
 	return exec;
 }
 

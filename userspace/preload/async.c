@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <limits.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "async.h"
+
+/*
+ * A session, and other ids, are what the caller may rely on when the call returns;
+ * and scheduling is often not allowed. (The process group is set by the caller, too.)
+ */
+#define SYNCHRONOUS_FLAGS (POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETSID | \
+			   POSIX_SPAWN_SETSCHEDPARAM | \
+			   POSIX_SPAWN_SETSCHEDULER)
+
+static bool asked_for(void)
+{
+	static atomic_int known;	/* 1: yes, -1: no */
+	const char *value;
+
+	if (!known) {
+		value = secure_getenv("AVFORK_PRELOAD");
+		known = value && !strcmp(value, "async") ? 1 : -1;
+	}
+	return known > 0;
+}
+
+/* Whether the child finds what a relative path names here, and the terminal as it is. */
+static bool actions_may(const struct actions *actions)
+{
+	int i;
+
+	for (i = 0; i < actions->used; i++)
+		if (actions->list[i].kind == ACTION_CHDIR ||
+		    actions->list[i].kind == ACTION_FCHDIR ||
+		    actions->list[i].kind == ACTION_TCSETPGRP)
+			return false;
+	return true;
+}
+
+/* With what a name leads to, not with the caller's descriptors: /dev/fd/5. */
+static bool is_program(const char *path)
+{
+	struct stat file;
+
+	return !stat(path, &file) && S_ISREG(file.st_mode) &&
+	       !eaccess(path, X_OK);
+}
+
+static bool is_found(const char *file, const char *path)
+{
+	size_t file_size = strlen(file) + 1, length;
+	char name[PATH_MAX], *end;
+
+	if (!path || strchr(file, '/'))
+		return is_program(file);
+	for (; *file; path += length + 1) {
+		length = strcspn(path, ":");
+		if (length + 1 + file_size <= sizeof(name)) {
+			end = mempcpy(name, path, length);
+			if (length)
+				*end++ = '/';
+			memcpy(end, file, file_size);
+			if (is_program(name))
+				return true;
+		}
+		if (!path[length])
+			break;
+	}
+	return false;
+}
+
+bool async_may(short flags, const struct actions *actions, const char *file,
+	       const char *path)
+{
+	return asked_for() && !(flags & SYNCHRONOUS_FLAGS) &&
+	       actions_may(actions) && is_found(file, path);
+}
