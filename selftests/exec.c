@@ -453,6 +453,10 @@ TEST_F(exec, left_with_each_flag)
 	size_t i;
 	pid_t pid;
 
+	/* For AVFORK_AUTOKILL the library opens one more that it keeps. */
+	ASSERT_EQ(3, reap(avforkx(AVFORK_NNP | AVFORK_AUTOKILL, return_arg,
+				  (void *)3)));
+	self->nr_fds = count_fds();
 	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		self->opts.flags = flags[i];
 		pid = avfork_exec(&self->opts, TRUE, argv_true, NULL);

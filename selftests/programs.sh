@@ -16,6 +16,7 @@ libdir=$(find_library libavfork-preload.so)
 [ "$libdir" ] ||
 	skip "no libavfork-preload.so in LD_LIBRARY_PATH or pkg-config's libdir"
 
+mode=
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 # Where an ordinary user can read it, too.
@@ -29,7 +30,7 @@ using()		# PROGRAM [ARGUMENT...]
 {
 	env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME="$dir" LANG=C.UTF-8 \
 		AVFORK_BACKEND=kernel ${library:+LD_PRELOAD="$library"} \
-		timeout 900 "$@"
+		AVFORK_PRELOAD=$mode timeout 900 "$@"
 }
 
 # Have FUNCTION do its work in an empty folder, whose name is always the same.
@@ -85,6 +86,15 @@ compare_if()	# PACKAGE FILES NAME LEAST FUNCTION
 	compare "$@"
 }
 
+# The same once more with posix_spawn() returning before the exec.
+compare_both()	# PACKAGE FILES NAME LEAST FUNCTION
+{
+	compare_if "$@"
+	mode=async
+	compare_if "$1" "$2" "$3, asynchronously," "$4" "$5"
+	mode=
+}
+
 # As for a test that expects a failure.
 fails_by()	# STATUS COMMAND [ARGUMENT...]
 {
@@ -111,13 +121,13 @@ make_build()
 {
 	sorted using make -j4 -f "$work/build.mk"
 }
-compare_if make /usr/bin/make "make -j4" 82 make_build
+compare_both make /usr/bin/make "make -j4" 82 make_build
 
 make_failures()
 {
 	fails_by 2 using make -k -f "$work/build.mk" failures
 }
-compare_if make /usr/bin/make "make -k, with recipes that fail," 3 make_failures
+compare_both make /usr/bin/make "make -k, with recipes that fail" 3 make_failures
 
 ninja_build()
 {
@@ -131,7 +141,7 @@ ninja_build()
 	fails_by 1 sorted using env NINJA_STATUS= ninja -j4 -k0 \
 		-f "$work/build.ninja"
 }
-compare_if ninja-build /usr/bin/ninja "ninja -j4" 44 ninja_build
+compare_both ninja-build /usr/bin/ninja "ninja -j4" 44 ninja_build
 
 # Of CPython's own tests. 17 cases spawn, by both calls.
 python_test_posix()
@@ -150,7 +160,7 @@ python_subprocess()
 {
 	using /usr/bin/python3 "$work/spawn.py"
 }
-compare_if python3 /usr/bin/python3 "CPython's subprocess" 60 python_subprocess
+compare_both python3 /usr/bin/python3 "CPython's subprocess" 60 python_subprocess
 
 # From a library that is loaded late, which finds the preloaded one first.
 python_ctypes()
@@ -183,7 +193,7 @@ java_spawn()
 	using java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xms512m \
 		-XX:+AlwaysPreTouch -cp "$here" Spawn
 }
-compare_if default-jre-headless "/usr/bin/java $here/Spawn.class" \
+compare_both default-jre-headless "/usr/bin/java $here/Spawn.class" \
 	"Java's ProcessBuilder" 30 java_spawn
 
 # What the dynamic linker never sees, or may not give libraries of the caller's.
