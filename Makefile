@@ -34,6 +34,7 @@ help:
 	@echo 'make demo       install what is missing, run the demonstration in a VM'
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
 	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
+	@echo "make suites     other projects' tests with the preloaded library; 15 minutes"
 	@echo 'make bench      what each way to make a child costs: Documentation/bench; half an hour'
 	@echo 'make bench-targets  only what is aimed at, in three minutes'
 	@echo 'make bench-record   have "make test" compare with what it costs now'
@@ -170,7 +171,22 @@ test-all:
 			EVERYTHING=1 || status=1; } >$$dir/test.log 2>&1; \
 		echo "$$kernel: $$(tail -n 1 $$dir/test.log)"; \
 	done; \
+	$(MAKE) --no-print-directory suites KERNEL=stock >$(build)/suites.log 2>&1 || \
+		status=1; \
+	echo "suites: $$(tail -n 1 $(build)/suites.log)"; \
 	qemu/report $(build) $(kernels) >Documentation/kernels.rst; \
+	exit $$status
+
+# Other projects' tests, of this machine's C library and programs. GNU make's and
+# CPython's would take the VM longer than all the rest.
+suites: module lib
+	@qemu/tally $(MAKE) --no-print-directory run-suites
+
+run-suites:
+	@status=0; \
+	qemu/suite || status=1; \
+	qemu/vm --kernel $(KERNEL) --timeout 2400 -- \
+		qemu/suite -b kernel glibc gnulib ninja || status=1; \
 	exit $$status
 
 demo: module $(user_dir)/demo
@@ -326,4 +342,4 @@ FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
 .PHONY: bench bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-manual check-packaging
-.PHONY: check-sanitized check-address check-thread check-musl
+.PHONY: check-sanitized check-address check-thread check-musl suites run-suites
