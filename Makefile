@@ -38,7 +38,8 @@ help:
 	@echo 'make bench      what each way to make a child costs: Documentation/bench; half an hour'
 	@echo 'make bench-targets  only what is aimed at, in three minutes'
 	@echo 'make bench-record   have "make test" compare with what it costs now'
-	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the manual; DKMS'
+	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the ABI; the manual; DKMS'
+	@echo 'make abi-record have "make check" compare with the ABI of now'
 	@echo 'make check-sanitized  the tests that need no module, with ASan, UBSan and TSan'
 	@echo 'make check-musl  the same, statically linked with musl'
 	@echo 'make module     build/$$KERNEL/avfork.ko'
@@ -229,7 +230,7 @@ $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 endif
 
 # Each of these finds what the others miss; none may find anything.
-check: check-module check-style check-lib check-manual check-packaging
+check: check-module check-style check-lib check-abi check-manual check-packaging
 
 check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
@@ -257,6 +258,18 @@ check-lib: setup
 	$(CC) -flto=auto -pthread -Iuserspace/include -Iuapi -D_GNU_SOURCE \
 		-o $(build)/check/lto/demo userspace/demo/demo.c \
 		$(build)/check/lto/libavfork.a
+
+# What programs that were built against the library rely on: symbols, their types, and
+# where each member of a structure lies. A change that is meant is recorded.
+abi := userspace/libavfork.abi
+
+check-abi: check-lib
+	abidiff --no-show-locs $(abi) $(build)/check/gcc/libavfork.so.0
+
+abi-record: lib
+	abidw --drop-undefined-syms --no-corpus-path --no-comp-dir-path \
+		--no-show-locs --no-elf-needed --type-id-style hash \
+		--out-file $(abi) $(lib)/libavfork.so.0
 
 # What follows is tried on this machine, with the backends that need no module.
 define run_built	# FOLDER TESTS ENVIRONMENT
@@ -341,5 +354,6 @@ clean:
 FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
 .PHONY: bench bench-targets bench-record demo clean modules_install FORCE
-.PHONY: check check-module check-style check-lib check-manual check-packaging
+.PHONY: check check-module check-style check-lib check-abi check-manual
+.PHONY: check-packaging abi-record
 .PHONY: check-sanitized check-address check-thread check-musl suites run-suites
