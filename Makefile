@@ -93,10 +93,11 @@ lib: setup
 install uninstall:
 	@$(MAKE) -C userspace O=$(lib) $@
 
-# What selftests/programs.sh tries the preloaded library with, and the tools of
-# debuggers.sh: 300 MB, which a demonstration need not wait for.
+# What selftests/programs.sh tries the preloaded library with, the tools of
+# debuggers.sh, and what examples.sh and manual.sh compile with: 300 MB, which a
+# demonstration need not wait for.
 programs := ninja-build libpython3.11-testsuite ocaml-interp fd-find \
-	openjdk-17-jre-headless strace gdb linux-perf
+	openjdk-17-jre-headless strace gdb linux-perf liburing-dev libglib2.0-dev
 
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
@@ -130,6 +131,8 @@ test: module selftests $(bench)
 # The last of them set, or count, what the whole machine has.
 backend_tests := $(addprefix $(selftests)/,library pool calls exec hazards lifetime \
 	descriptors reaping inherited sync caller-static caller-tls)
+# Compilers take long in a VM.
+host_tests := $(addprefix $(selftests)/,examples.sh manual.sh)
 vm_tests := $(addprefix $(selftests)/,memory stress)
 
 # The other backends have nothing of the module, and little of the kernel: on one
@@ -148,8 +151,9 @@ run-tests:
 		$(run_selftests) --no-print-directory run_tests || status=1; \
 	for backend in $(other_backends); do \
 		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000 \
-			LD_LIBRARY_PATH=$(lib); \
-		$(within) qemu/kselftest $(linux) $(backend_tests) || status=1; \
+			LD_LIBRARY_PATH=$(lib) AVFORK_SOURCE=$(CURDIR); \
+		$(within) qemu/kselftest $(linux) $(backend_tests) $(host_tests) || \
+			status=1; \
 		[ -z "$(EVERYTHING)" ] || \
 		qemu/vm --kernel $(KERNEL) --timeout 3600 -- \
 			qemu/kselftest $(linux) $(backend_tests) $(vm_tests) || \

@@ -6,7 +6,12 @@
 #	.\" prints: LINE	for each line
 #	.\" needs: FILE		where it cannot run without
 #
-# An example is a literal block with a main().
+# An example is a literal block with a main(). In Documentation/porting.rst it is a
+# block of code, without its #includes and, where a line is outside of functions,
+# without main() around that; what a comment says holds for all up to the next:
+#
+#	.. prints: LINE
+#	.. package: NAME HEADER	what it is compiled with, as pkg-config has it
 . "$(dirname "$0")/stage.sh"
 command -v awk >/dev/null || skip "no awk"
 
@@ -129,6 +134,55 @@ for page in $pages; do
 	}' "$page"
 done
 
+# The same for porting.rst, perhaps with PAGE.N.package. Python needs no compiler.
+headers='avfork.h errno.h fcntl.h poll.h semaphore.h signal.h spawn.h stdio.h
+	stdlib.h string.h sys/pidfd.h sys/resource.h sys/stat.h sys/syscall.h
+	sys/wait.h unistd.h'
+awk -v to="$dir/examples/porting" -v headers="$headers" '
+function finish()
+{
+	inside = 0
+	started = 1
+	name = sprintf("%s.%02d", to, ++n)
+	printf "%s", expected >(name ".expected")
+	if (language == "python") {
+		print "#!/usr/bin/env python3\n" code >name
+		return
+	}
+	print "#define _GNU_SOURCE" >(name ".c")
+	for (i = split(headers " " header, include); i; i--)
+		print "#include <" include[i] ">" >(name ".c")
+	print functions "int main(void)\n{\n" code "return 0;\n}" >(name ".c")
+	if (package)
+		print package >(name ".package")
+}
+inside && /^[^ ]/ { finish() }
+/^\.\. (prints|package): / && started {
+	started = 0
+	expected = package = header = ""
+}
+/^\.\. prints: / { expected = expected substr($0, 12) "\n" }
+/^\.\. package: / { package = $3; header = $4 }
+/^\.\. code-block:: / {
+	language = $3
+	inside = 1
+	code = functions = ""
+	next
+}
+inside { code = code substr($0, 4) "\n" }
+inside && /^   {$/ { in_function = 1 }
+inside && /^   }$/ && in_function {
+	functions = functions code
+	code = ""
+	in_function = 0
+}
+END { if (inside) finish() }' "$source/Documentation/porting.rst"
+
+host_pkg_config()
+{
+	(unset PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR; pkg-config "$@")
+}
+
 has_backend && backend=1 || backend=
 run()		# EXAMPLE
 {
@@ -138,13 +192,25 @@ run()		# EXAMPLE
 	[ $status = 0 ] || { echo "status $status"; return 1; }
 	[ ! -s "$1.err" ] && diff "$1.expected" "$1.out"
 }
-for example in "$dir"/examples/*.c; do
-	program=${example%.c}
+for expected in "$dir"/examples/*.expected; do
+	program=${expected%.expected}
 	name=${program##*/}
 	needs=$(cat "$program.needs" 2>/dev/null)
-	try "$name compiles without a warning" \
-		cc -Wall -Wextra -Werror -o "$program" "$example" \
-		$(pkg-config --cflags --libs libavfork)
+	package=$(cat "$program.package" 2>/dev/null)
+	if [ "$package" ] && ! host_pkg_config --exists "$package"; then
+		result 0 "$name # SKIP no $package"
+		continue
+	elif [ -e "$program.c" ]; then
+		try "$name compiles without a warning" \
+			cc -Wall -Wextra -Werror -o "$program" "$program.c" \
+			$(pkg-config --cflags --libs libavfork) \
+			${package:+$(host_pkg_config --cflags --libs "$package")}
+	elif command -v python3 >/dev/null; then
+		chmod +x "$program"
+	else
+		result 0 "$name # SKIP no python3"
+		continue
+	fi
 	if ! [ "$backend" ]; then
 		result 0 "$name # SKIP no backend of libavfork works here"
 	elif [ "$needs" ] && ! [ -e "$needs" ]; then
