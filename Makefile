@@ -127,7 +127,7 @@ test: module selftests $(bench)
 # What is the same on every backend. Two of them need no module, and so no VM.
 # The last of them set, or count, what the whole machine has.
 backend_tests := $(addprefix $(selftests)/,library pool calls exec hazards lifetime \
-	descriptors reaping inherited sync caller-static caller-tls)
+	descriptors reaping inherited sync caller-static caller-tls bindings.sh)
 vm_tests := $(addprefix $(selftests)/,memory stress)
 
 # The other backends have nothing of the module, and little of the kernel: on one
@@ -146,7 +146,7 @@ run-tests:
 		$(run_selftests) --no-print-directory run_tests || status=1; \
 	for backend in $(other_backends); do \
 		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000 \
-			LD_LIBRARY_PATH=$(lib); \
+			LD_LIBRARY_PATH=$(lib) AVFORK_SOURCE=$(CURDIR); \
 		$(within) qemu/kselftest $(linux) $(backend_tests) || status=1; \
 		[ -z "$(EVERYTHING)" ] || \
 		qemu/vm --kernel $(KERNEL) --timeout 3600 -- \
