@@ -94,10 +94,11 @@ install uninstall:
 	@$(MAKE) -C userspace O=$(lib) $@
 
 # What selftests/programs.sh tries the preloaded library with, the tools of
-# debuggers.sh, and what examples.sh and manual.sh compile with: 300 MB, which a
-# demonstration need not wait for.
+# debuggers.sh, and what examples.sh, manual.sh and bindings.sh compile with: 500 MB,
+# which a demonstration need not wait for.
 programs := ninja-build libpython3.11-testsuite ocaml-interp fd-find \
-	openjdk-17-jre-headless strace gdb linux-perf liburing-dev libglib2.0-dev
+	openjdk-17-jre-headless strace gdb linux-perf liburing-dev libglib2.0-dev \
+	rustc
 
 # The kernel's own test runner and checkpatch, in the kernel's own layout.
 $(linux)/.version: FORCE
@@ -132,7 +133,7 @@ test: module selftests $(bench)
 backend_tests := $(addprefix $(selftests)/,library pool calls exec hazards lifetime \
 	descriptors reaping inherited sync caller-static caller-tls)
 # Compilers take long in a VM.
-host_tests := $(addprefix $(selftests)/,examples.sh manual.sh)
+host_tests := $(addprefix $(selftests)/,examples.sh manual.sh bindings.sh)
 vm_tests := $(addprefix $(selftests)/,memory stress)
 
 # The other backends have nothing of the module, and little of the kernel: on one
