@@ -25,6 +25,17 @@ endif
 # a userland of their own: within that, for that.
 within := $(if $(shell grep -s ^userland= qemu/kernels/$(KERNEL)),qemu/enter $(KERNEL))
 user_dir := $(if $(within),$(kbuild_dir),$(build))
+# A compiler for another architecture, in there. "make" has ARCH, CROSS_COMPILE
+# and CC of all that it starts.
+cross := $(shell sed -n s/^cross=//p qemu/kernels/$(KERNEL) 2>/dev/null)
+ifneq ($(cross),)
+export ARCH := $(shell sed -n s/^arch=//p qemu/kernels/$(KERNEL))
+export CROSS_COMPILE := $(cross)
+export CC := $(cross)gcc
+export LD := $(cross)ld
+export AR := $(cross)ar
+export OBJCOPY := $(cross)objcopy
+endif
 lib := $(user_dir)/lib
 linux := $(user_dir)/linux
 bench := $(build)/bench/bench
