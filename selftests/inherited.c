@@ -36,7 +36,7 @@ static const int ways[] = {
 
 /* What a task is confined by, where it is, and who it is. */
 
-#define FILTERED	EXDEV		/* mkdir()'s errno under our filter */
+#define FILTERED	EXDEV		/* mkdirat()'s errno under our filter */
 #define READ_BY_ALL	"/etc/passwd"
 
 /**
@@ -44,7 +44,7 @@ static const int ways[] = {
  * @no_new_privs: prctl(2)'s
  * @securebits:   prctl(2)'s
  * @seccomp:      prctl(2)'s
- * @filtered:     errno of a mkdir(2) that cannot succeed
+ * @filtered:     errno of a mkdirat(2) that cannot succeed
  * @locked:       errno of opening a file that everybody may read
  * @namespaces:   inodes: mnt, uts, ipc, net, cgroup, pid_for_children
  * @directory:    inode
@@ -96,7 +96,7 @@ static void look(struct state *state)
 	state->securebits = prctl(PR_GET_SECUREBITS);
 	state->seccomp = prctl(PR_GET_SECCOMP);
 	errno = 0;
-	mkdir("/nonesuch/directory", 0700);
+	mkdirat(AT_FDCWD, "/nonesuch/directory", 0700);
 	state->filtered = errno;
 	fd = open(READ_BY_ALL, O_RDONLY | O_CLOEXEC);
 	state->locked = fd < 0 ? errno : 0;
@@ -131,7 +131,7 @@ static int filter(void)
 	struct sock_filter instructions[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdirat, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | FILTERED),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
