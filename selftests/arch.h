@@ -52,8 +52,10 @@ struct start {
 
 #if defined(__x86_64__)
 #include "arch/x86.h"
+#elif defined(__aarch64__)
+#include "arch/arm64.h"
 #else
-#error "the tests know x86-64"
+#error "the tests know x86-64 and arm64"
 #endif
 
 #endif

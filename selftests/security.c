@@ -752,6 +752,25 @@ TEST_F(security, addresses_outside_user_space)
 	EXPECT_GT(52 * 5 - 35 * 2, refused);
 }
 
+#ifdef TAG
+/* The CPU ignores the highest byte, and so does clone(2). */
+TEST_F(security, tagged_addresses)
+{
+	struct child *child = &self->child;
+
+	ASSERT_EQ(0, prctl(PR_SET_TAGGED_ADDR_CTRL, PR_TAGGED_ADDR_ENABLE, 0, 0,
+			   0));
+	child_init(child, child_returns, (void *)9);
+	child->args.entry |= TAG;
+	child->args.stack |= TAG;
+	child->args.tls |= TAG;
+	child->args.release |= TAG;
+	ASSERT_LT(0, child_spawn(self->device, child));
+	EXPECT_EQ(EXITED(9), child_reap(child));
+	EXPECT_EQ(0, child->in_memory);
+}
+#endif
+
 /* What is left behind. */
 
 long spawn_with_flags(long nr, long a, long b, long c, unsigned long flags,
