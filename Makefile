@@ -25,9 +25,22 @@ endif
 # a userland of their own: within that, for that.
 within := $(if $(shell grep -s ^userland= qemu/kernels/$(KERNEL)),qemu/enter $(KERNEL))
 user_dir := $(if $(within),$(kbuild_dir),$(build))
+# A compiler for another architecture, in there. "make" has ARCH, CROSS_COMPILE
+# and CC of all that it starts.
+cross := $(shell sed -n s/^cross=//p qemu/kernels/$(KERNEL) 2>/dev/null)
+ifneq ($(cross),)
+export ARCH := $(shell sed -n s/^arch=//p qemu/kernels/$(KERNEL))
+export CROSS_COMPILE := $(cross)
+export CC := $(cross)gcc
+export LD := $(cross)ld
+export AR := $(cross)ar
+export OBJCOPY := $(cross)objcopy
+endif
+# One for all kernels of an architecture.
+bench := $(if $(cross),$(user_dir),$(build))/bench/bench
+export AVFORK_BENCH := $(bench)
 lib := $(user_dir)/lib
 linux := $(user_dir)/linux
-bench := $(build)/bench/bench
 selftests := $(linux)/tools/testing/selftests/avfork
 
 help:
@@ -215,9 +228,9 @@ bench-record: module $(bench)
 		userspace/bench/regression record >$(build)/bench/expected
 	@cp $(build)/bench/expected userspace/bench/expected/$(KERNEL)
 
-# What is measured, with copies of the library: one for each backend. The same on
-# all kernels.
-ifneq ($(within),)
+# What is measured, with copies of the library: one for each backend. Built with
+# this machine's compiler, if that is for the kernel's architecture.
+ifneq ($(if $(cross),,$(within)),)
 $(bench): FORCE
 	@$(MAKE) --no-print-directory KERNEL=stock $@
 else
@@ -227,9 +240,9 @@ $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 		cp $(lib)/libavfork.so.0 $(@D)/libavfork-$$backend.so || exit; \
 	done
 	cp $(lib)/libavfork-preload.so $(@D)
-	$(CC) -Os -static -nostdlib -Wl,--build-id=none -o $(@D)/nothing \
+	$(within) $(CC) -Os -static -nostdlib -Wl,--build-id=none -o $(@D)/nothing \
 		userspace/bench/nothing.c
-	$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread -Wl,-z,now \
+	$(within) $(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread -Wl,-z,now \
 		-Iuserspace/include -Iuapi -o $@ \
 		$(filter-out %/nothing.c,$(filter %.c,$^)) -lm
 endif

@@ -102,13 +102,29 @@ static struct avfork_child *entry_of_current(void)
  * may have died, and init must be told with SIGCHLD, or have exec'd, which
  * kernel_clone()'s children notice by the same pair of counters.
  */
-static bool parent_asked(const struct avfork_child *child)
+static bool parent_asked(const struct avfork_child *child,
+			 struct task_struct *parent)
 {
-	struct task_struct *leader = current->group_leader;
-	struct task_struct *parent = rcu_dereference(leader->real_parent);
-
 	return task_tgid(parent) == child->parent &&
-	       leader->parent_exec_id == READ_ONCE(parent->self_exec_id);
+	       current->group_leader->parent_exec_id ==
+	       READ_ONCE(parent->self_exec_id);
+}
+
+/* Whether a thread of @parent's group is not about to die. */
+static bool group_lives(struct task_struct *parent)
+{
+	struct task_struct *thread;
+
+	for_each_thread(parent, thread) {
+		if (!(READ_ONCE(thread->flags) & PF_EXITING))
+			return true;
+		/*
+		 * A thread that this one made is in the list before this one
+		 * exits: between the two it has held ->siglock twice.
+		 */
+		smp_rmb();
+	}
+	return false;
 }
 
 /*
@@ -116,20 +132,25 @@ static bool parent_asked(const struct avfork_child *child)
  * who have adopted the child: not for a moment is it to be out of reach of
  * their wait().
  *
- * The parent's death may be under way on another CPU. forget_original_parent()
- * first changes real_parent, then stores SIGCHLD. Here the signal is stored
- * first and real_parent read after it, with a full barrier between: either the
- * new parent is seen here, or SIGCHLD is stored over the signal there. The
- * parent's stores stay in order on x86 (TSO).
+ * The parent's death may be under way on another CPU. There
+ * forget_original_parent() stores the new real_parent and then SIGCHLD, but with
+ * no barrier between them, so the one says nothing about the other. What does is
+ * that it gives a child to another process only when it has read PF_EXITING of
+ * every thread of the parent's (find_new_reaper()). Here the signal is stored
+ * first, and PF_EXITING read after it, with a full barrier between: either every
+ * thread is seen to exit here, or SIGCHLD is stored over the signal there. That
+ * is so where all other CPUs see a store at once, which x86 and arm64 warrant:
+ * put-back.litmus.
  */
 static void put_back(const struct avfork_child *child)
 {
 	struct task_struct *leader = current->group_leader;
+	struct task_struct *parent = rcu_dereference(leader->real_parent);
 
-	if (parent_asked(child)) {
+	if (parent_asked(child, parent)) {
 		WRITE_ONCE(leader->exit_signal, child->signal);
-		smp_mb(); /* see above; the pair is tasklist_lock and TSO */
-		if (parent_asked(child))
+		smp_mb(); /* see above; there the store depends on what was read */
+		if (group_lives(parent))
 			return;
 	}
 	WRITE_ONCE(leader->exit_signal, SIGCHLD);

@@ -63,6 +63,21 @@ static inline void avfork_copy_no_files(struct kernel_clone_args *clone)
 #define UTS_VERSION "(unknown)"
 #endif
 
+/* arm64's part of start_thread() that is inline; it once left PSTATE to others. */
+#ifdef CONFIG_ARM64
+#ifdef AVFORK_START_SETS_PSTATE
+#define avfork_start_thread(regs, pc) \
+	start_thread_common((regs), (pc), PSR_MODE_EL0t)
+#else
+#define avfork_start_thread(regs, pc) do {				\
+	struct pt_regs *__regs = (regs);				\
+									\
+	start_thread_common(__regs, (pc));				\
+	__regs->pstate = PSR_MODE_EL0t;					\
+} while (0)
+#endif
+#endif
+
 /* The sched_process_exit tracepoint has grown a second argument. */
 #ifdef AVFORK_EXIT_TELLS_GROUP
 #define AVFORK_EXIT_PROBE_ARGS \

@@ -14,6 +14,7 @@
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
 
+#include "arch/arch.h"
 #include "birth.h"
 #include "compat.h"
 #include "spawn.h"
@@ -37,15 +38,6 @@ unsigned long avfork_count(enum avfork_count count)
 	for_each_possible_cpu(cpu)
 		sum += per_cpu(counts, cpu)[count];
 	return sum;
-}
-
-/*
- * Stricter than access_ok(), which on some kernels lets through what is not
- * canonical: these addresses go to registers, not through a checked copy.
- */
-static bool in_user_space(u64 start, u64 size)
-{
-	return size <= TASK_SIZE_MAX && start <= TASK_SIZE_MAX - size;
 }
 
 /*
@@ -81,10 +73,10 @@ static int check_args(const struct avfork_args *args)
 	    !IS_ALIGNED(args->stack | args->stack_size, 16) ||
 	    !IS_ALIGNED(args->release, sizeof(u32)))
 		return -EINVAL;
-	if (!in_user_space(args->entry, 1) ||
-	    !in_user_space(args->stack, args->stack_size) ||
-	    !in_user_space(args->tls, 1) ||
-	    !in_user_space(args->release, sizeof(u32)))
+	if (!avfork_arch_in_user_space(args->entry, 1) ||
+	    !avfork_arch_in_user_space(args->stack, args->stack_size) ||
+	    !avfork_arch_in_user_space(args->tls, 1) ||
+	    !avfork_arch_in_user_space(args->release, sizeof(u32)))
 		return -EFAULT;
 	if (args->flags & AVFORK_AUTOREAP && !CLONE_AUTOREAP)
 		return -EOPNOTSUPP;

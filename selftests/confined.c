@@ -18,6 +18,7 @@
 #include <avfork.h>
 
 #include "../kselftest_harness.h"
+#include "arch.h"
 #include "helpers.h"
 #include "seccomp.h"
 
@@ -232,16 +233,19 @@ TEST(shadow_stack)
 /*
  * A filter that lets a program have threads, and no processes but by vfork(2): clone(2)
  * without CLONE_THREAD is refused, and so is clone3(2), which it cannot look into.
+ * Where vfork(2) is a clone(2), that is let through by its flag.
  */
 static int refuse_clone(int error)
 {
+	const unsigned int allowed = 0x00010000 |	/* CLONE_THREAD */
+		(SYS_OF_VFORK == SYS_clone ? 0x00004000 /* _VFORK */ : 0);
 	const struct sock_filter instructions[] = {
 		LOAD_NR,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 4, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 2),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, args[0])),
-		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x00010000, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, allowed, 0, 2),
 		ALLOW,
 		REFUSE(ENOSYS),
 		REFUSE(error),

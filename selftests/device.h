@@ -32,6 +32,7 @@
 
 #include <linux/avfork.h>
 
+#include "arch.h"
 #include "file.h"
 
 /* For guests that are emulated, with a kernel that checks all it does. */
@@ -44,6 +45,7 @@
 #define AVFORK_SPAWNED AVFORK_PARAMETERS "spawned"
 #define AVFORK_FAILED AVFORK_PARAMETERS "failed"
 
+#define PAGE		((unsigned long)sysconf(_SC_PAGESIZE))
 #define CHILD_MEMORY	(64 * 1024)
 #define CHILD_TLS	4096
 
@@ -51,26 +53,15 @@
 #define EXECED		42
 
 /* Return: what the kernel returns, an errno as a negative number. */
-static inline long sys6(long nr, long a, long b, long c, long d, long e,
-			long f)
-{
-	register long r10 asm("r10") = d;
-	register long r8 asm("r8") = e;
-	register long r9 asm("r9") = f;
-	long ret;
-
-	asm volatile("syscall"
-		     : "=a" (ret)
-		     : "a" (nr), "D" (a), "S" (b), "d" (c), "r" (r10),
-		       "r" (r8), "r" (r9)
-		     : "rcx", "r11", "memory");
-	return ret;
-}
-
 #define sys(...) sys_filled(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define sys_filled(nr, a, b, c, d, e, f, ...)				\
 	sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e),	\
 	     (long)(f))
+
+/* Those of which newer architectures have but a successor. */
+#define sys_fork()		sys(SYS_clone, SIGCHLD)
+#define sys_open(path, flags)	sys(SYS_openat, AT_FDCWD, path, flags)
+#define sys_pause()		sys(SYS_ppoll, NULL, 0, NULL, NULL)
 
 /*
  * Words that parent and child wait on. Not FUTEX_PRIVATE: the word may lie in

@@ -14,11 +14,11 @@
 
 #define UNTOUCHED	0x5eed5eed
 #define REFCNT		"/sys/module/avfork/refcnt"
-#define PAGE		4096UL
 
 /* Outside user space however many levels of page tables there are. */
 #define KERNEL_SPACE	0xffffffff81000000
-#define NOT_CANONICAL	(1UL << 62)
+/* Whatever the CPU ignores of it. */
+#define NOT_CANONICAL	(1UL << 62 | 1UL << 54)
 
 /**
  * struct call - a spawn in which something is to go wrong
@@ -156,10 +156,12 @@ static char *hole(void)
 #define SPAWN_SIZED(size) \
 	_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, _IOC_NR(AVFORK_IOC_SPAWN), size)
 
+#define MUCH_LONGER	4096
+
 /* As a newer caller would pass them, with byte @nonzero of its tail set. */
 static void *args_with_tail(const struct avfork_args *args, size_t nonzero)
 {
-	static char longer[PAGE];
+	static char longer[MUCH_LONGER];
 
 	memcpy(longer, args, sizeof(*args));
 	longer[sizeof(*args) + nonzero] = 1;
@@ -182,8 +184,9 @@ REFUSED(args_longer, E2BIG,
 	call->cmd = SPAWN_SIZED(AVFORK_ARGS_SIZE_VER0 + 8),
 	call->args = args_with_tail(args, 0));
 REFUSED(args_much_longer, E2BIG,
-	call->cmd = SPAWN_SIZED(PAGE),
-	call->args = args_with_tail(args, PAGE - 1 - AVFORK_ARGS_SIZE_VER0));
+	call->cmd = SPAWN_SIZED(MUCH_LONGER),
+	call->args = args_with_tail(args, MUCH_LONGER - 1 -
+				    AVFORK_ARGS_SIZE_VER0));
 REFUSED(args_longer_unmapped, EFAULT,
 	call->cmd = SPAWN_SIZED(AVFORK_ARGS_SIZE_VER0 + 8),
 	call->args = memcpy(page_before_hole(PROT_READ | PROT_WRITE) + PAGE -
@@ -436,20 +439,9 @@ TEST_F(caller, under_seccomp)
 	EXPECT_EQ(EXITED(SECCOMP_MODE_FILTER), status);
 }
 
-/* The system calls of 32-bit programs, which 64-bit ones can make as well. */
+/* The numbers of 32-bit programs, the same on all architectures here. */
 #define COMPAT_getpid	20
 #define COMPAT_ioctl	54
-
-static int compat_sys(int nr, long a, long b, long c)
-{
-	int ret;
-
-	asm volatile("int $0x80"
-		     : "=a" (ret)
-		     : "a" (nr), "b" (a), "c" (b), "d" (c)
-		     : "r8", "r9", "r10", "r11", "memory");
-	return ret;
-}
 
 TEST_F(caller, of_32_bits)
 {
@@ -463,10 +455,10 @@ TEST_F(caller, of_32_bits)
 		_exit(compat_sys(COMPAT_getpid, 0, 0, 0) != getpid());
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	if (status)
-		SKIP(return, "this kernel runs no 32-bit programs");
+		SKIP(return, "no system calls of 32-bit programs here");
 
 	args = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_COMPAT, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)args);
 	*args = call->child.args;
 	EXPECT_EQ(-ENOTTY, compat_sys(COMPAT_ioctl, call->device,

@@ -26,7 +26,7 @@
 /* What the child has its grants from, and the parent what is inherited. */
 #define FIRST_GRANT	10
 #define FIRST_INHERITED	200
-#define AT_RANDOM	150
+#define NR_AT_RANDOM	150
 #define STATUS		7
 
 /* What all tests have seen, for the last line. */
@@ -68,12 +68,13 @@ struct table {
 
 static void table_scan(struct table *table)
 {
+	struct timespec now = { 0 };
 	int fd;
 
 	for (fd = 0; fd < NR_SCANNED; fd++)
 		table->fds[fd] = (struct pollfd){ .fd = fd };
 	/* In a child the fault may be here. */
-	while (sys(SYS_poll, table->fds, NR_SCANNED, 0) == -ENOMEM)
+	while (sys(SYS_ppoll, table->fds, NR_SCANNED, &now, NULL) == -ENOMEM)
 		;
 }
 
@@ -385,7 +386,7 @@ TEST_F(fault, at_random)
 	ASSERT_LE(0, fails);
 	table_scan(&self->before);
 	ASSERT_EQ(0, random_start());
-	for (i = 0; i < AT_RANDOM; i++) {
+	for (i = 0; i < NR_AT_RANDOM; i++) {
 		prepare(&child, self, variant);
 		ASSERT_EQ(1, pwrite(fails, "1", 1, 0));
 		child_spawn(self->device, &child);

@@ -11,7 +11,6 @@
 
 #include "device.h"
 
-#define PAGE		4096UL
 #define NR_SLOTS	12
 #define MAX_PROCESSES	400
 #define MAX_GRANTS	2048
@@ -25,10 +24,6 @@
 #define KNOWN_NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
-
-/* Where user space ends, with four levels of page tables and with five. */
-#define USER_END	((1UL << 47) - PAGE)
-#define USER_END_5	((1UL << 56) - PAGE)
 
 /* Random numbers: splitmix64, a stream of its own for each thing. */
 struct rng {
@@ -250,25 +245,7 @@ struct slot {
 extern char entry_exit[], entry_push[], entry_undefined[], entry_breakpoint[],
 	    entry_halt[], entry_null[], entry_divide[], entry_sigreturn[];
 
-asm(".pushsection .text\n"
-	"entry_push:\n"
-	"	push %rax; pop %rax\n"
-	"entry_exit:\n"
-	"	xor %edi, %edi; mov $231, %eax; syscall\n"
-	"entry_undefined:\n"
-	"	ud2\n"
-	"entry_breakpoint:\n"
-	"	int3; jmp entry_exit\n"
-	"entry_halt:\n"
-	"	hlt\n"
-	"entry_null:\n"
-	"	xor %eax, %eax; mov %rax, (%rax)\n"
-	"entry_divide:\n"
-	"	xor %ecx, %ecx; div %ecx\n"
-	"entry_sigreturn:\n"	/* to registers that cannot be loaded */
-	"	sub $1024, %rsp; mov %rsp, %rdi; mov $1024, %ecx; mov $-1, %al\n"
-	"	rep stosb; mov $15, %eax; syscall; ud2\n"
-	".popsection\n");
+asm(FUZZ_ENTRIES);
 
 static char *const entries[] = {
 	entry_exit, entry_push, entry_undefined, entry_breakpoint, entry_halt,
@@ -657,6 +634,7 @@ static void needs(struct call *call, enum verdict met, int error)
 
 static enum verdict in_user_space(__u64 start, __u64 size)
 {
+	start = UNTAGGED(start);
 	if (size <= USER_END && start <= USER_END - size)
 		return YES;
 	return size <= USER_END_5 && start <= USER_END_5 - size ? PERHAPS : NO;

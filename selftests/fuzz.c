@@ -190,7 +190,7 @@ static int behave(void *arg)
 		child_grants_itself(device);
 		break;
 	case FORK:
-		if (!sys(SYS_fork))
+		if (!sys_fork())
 			sys(SYS_exit_group);
 		break;
 	case GROUP:
@@ -207,10 +207,10 @@ static int behave(void *arg)
 		__attribute__((fallthrough));
 	case PAUSE:
 		for (;;)
-			sys(SYS_pause);
+			sys_pause();
 	case TRACED:
 		sys(SYS_ptrace, PTRACE_TRACEME);
-		asm volatile("int3");
+		sys(SYS_kill, sys(SYS_getpid), SIGTRAP);
 		break;
 	default:
 		break;
@@ -704,7 +704,7 @@ static void __attribute__((noreturn)) trace(unsigned int nr,
 		PTRACE_O_EXITKILL,
 	};
 	unsigned int events = below(&rng, 2000), i;
-	struct user_regs_struct regs;
+	struct start start;
 	long chosen = options[0];
 	int status, signal;
 
@@ -720,7 +720,7 @@ static void __attribute__((noreturn)) trace(unsigned int nr,
 			break;
 		if (!WIFSTOPPED(status))
 			continue;
-		ptrace(PTRACE_GETREGS, pid, NULL, &regs);
+		start_read(pid, &start);
 		/* A signal that it is to get, or something that we asked for. */
 		signal = status >> 16 ? 0 : WSTOPSIG(status);
 		if (one_in(&rng, 100))

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define REFCNT		"/sys/module/avfork/refcnt"
-#define PAGE		4096UL
 
 /*
  * What a copy finds out, shared with the test: the line of what is wrong, or 0.

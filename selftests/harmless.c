@@ -50,22 +50,17 @@ static const __u64 clone_flags[] = {
 	[BY_FORK] = 0,
 };
 
+static int start_child(void *child)
+{
+	child_start(child);
+	return 0;
+}
+
 /* clone3(2), whose child runs ours on the stack that @args has. */
 static long clone_child(struct clone_args *args)
 {
-	long ret;
-
-	asm volatile("syscall\n"
-		     "	test	%%rax, %%rax\n"
-		     "	jnz	1f\n"
-		     "	mov	%[child], %%rdi\n"
-		     "	call	*%[start]\n"
-		     "1:"
-		     : "=a" (ret)
-		     : "a" (SYS_clone3), "D" (args), "S" (sizeof(*args)),
-		       [child] "r" (&child), [start] "r" (child_start)
-		     : "rcx", "r11", "memory");
-	return ret;
+	return sys_child(SYS_clone3, (long)args, sizeof(*args), start_child,
+			 &child);
 }
 
 /* As child_spawn(), whatever makes it. */
@@ -150,7 +145,7 @@ static int make_sibling(void *unused)
 static int sleep_for_good(void *unused)
 {
 	for (;;)
-		sys(SYS_pause);
+		sys_pause();
 	return 0;
 }
 
@@ -659,7 +654,7 @@ TEST_F(harmless, out_of_memory_after_exec)
 
 static int write_score(void *unused)
 {
-	long fd = sys(SYS_open, SCORE_ADJ, O_WRONLY);
+	long fd = sys_open(SCORE_ADJ, O_WRONLY);
 
 	sys(SYS_write, fd, "500", 3);
 	sys(SYS_close, fd);

@@ -29,6 +29,7 @@
 
 #include "../kselftest_harness.h"
 #include "scenario.h"
+#include "arch.h"
 #include "handler.h"
 
 /* Wait until @task sleeps in the system call @nr, or in @or_nr. */
@@ -654,7 +655,7 @@ TEST_F(hazard, parent_is_stopped)
 	ASSERT_EQ(0, unlink(fifo));
 	ASSERT_EQ(0, mkfifo(fifo, 0600));
 
-	call_is_stuck(_metadata, by_vfork, fifo, SYS_vfork, SYS_vfork);
+	call_is_stuck(_metadata, by_vfork, fifo, SYS_OF_VFORK, SYS_OF_VFORK);
 	call_is_stuck(_metadata, by_posix_spawn, fifo, SYS_clone3, SYS_clone);
 
 	/* No other thread: if the call waited, the test would not end. */

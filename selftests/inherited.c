@@ -35,7 +35,7 @@ static const int ways[] = {
 
 /* What a task is confined by, where it is, and who it is. */
 
-#define FILTERED	EXDEV		/* mkdir()'s errno under our filter */
+#define FILTERED	EXDEV		/* mkdirat()'s errno under our filter */
 #define READ_BY_ALL	"/etc/passwd"
 
 /**
@@ -43,7 +43,7 @@ static const int ways[] = {
  * @no_new_privs: prctl(2)'s
  * @securebits:   prctl(2)'s
  * @seccomp:      prctl(2)'s
- * @filtered:     errno of a mkdir(2) that cannot succeed
+ * @filtered:     errno of a mkdirat(2) that cannot succeed
  * @locked:       errno of opening a file that everybody may read
  * @namespaces:   inodes: mnt, uts, ipc, net, cgroup, pid_for_children
  * @directory:    inode
@@ -95,7 +95,7 @@ static void look(struct state *state)
 	state->securebits = prctl(PR_GET_SECUREBITS);
 	state->seccomp = prctl(PR_GET_SECCOMP);
 	errno = 0;
-	mkdir("/nonesuch/directory", 0700);
+	mkdirat(AT_FDCWD, "/nonesuch/directory", 0700);
 	state->filtered = errno;
 	fd = open(READ_BY_ALL, O_RDONLY | O_CLOEXEC);
 	state->locked = fd < 0 ? errno : 0;
@@ -127,7 +127,7 @@ static int confine(void)
 
 static int filter(void)
 {
-	return seccomp_refuse(SYS_mkdir, FILTERED);
+	return seccomp_refuse(SYS_mkdirat, FILTERED);
 }
 
 static int landlock(void)

@@ -56,7 +56,7 @@ static int child_crashes(void *unused)
 
 static int child_pauses(void *unused)
 {
-	while (sys(SYS_pause) != 0)
+	while (sys_pause() != 0)
 		;
 	return 0;
 }

@@ -6,8 +6,6 @@
 #include "../kselftest_harness.h"
 #include "device.h"
 
-#include <asm/prctl.h>
-#include <assert.h>
 #include <dirent.h>
 #include <linux/kcmp.h>
 #include <linux/sched.h>
@@ -18,7 +16,6 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/user.h>
 
 FIXTURE(spawn) {
 	int device;
@@ -67,7 +64,7 @@ static int child_answers(void *arg)
 {
 	struct exchange *exchange = arg;
 
-	exchange->mapped = (char *)sys(SYS_mmap, NULL, 4096,
+	exchange->mapped = (char *)sys(SYS_mmap, NULL, PAGE,
 				       PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	exchange->mapped[100] = 'x';
@@ -89,69 +86,12 @@ TEST_F(spawn, memory_is_shared)
 	EXPECT_EQ(EXITED(0), child_reap(&self->child));
 	/* It is still there. */
 	EXPECT_EQ('x', exchange.mapped[100]);
-	EXPECT_EQ(0, munmap(exchange.mapped, 4096));
+	EXPECT_EQ(0, munmap(exchange.mapped, PAGE));
 }
 
-/**
- * struct registers - what a child finds in them
- * @general: rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15
- * @flags:   the flags register
- * @fs_base: the thread pointer
- * @gs_base: likewise
- * @fx:      the x87 and SSE registers as FXSAVE has them
- */
-struct registers {
-	__u64 general[16];
-	__u64 flags;
-	__u64 fs_base;
-	__u64 gs_base;
-	unsigned char fx[512] __attribute__((aligned(16)));
-};
-
-#define RSI	4
-#define RDI	5
-#define RSP	7
-
-/* The child's first instructions: store every register at the argument. */
+/* The child's first instructions. */
 void registers_entry(void);
-asm(".pushsection .text\n"
-	"registers_entry:\n"
-	"	mov	%rax, 0(%rdi)\n"
-	"	mov	%rbx, 8(%rdi)\n"
-	"	mov	%rcx, 16(%rdi)\n"
-	"	mov	%rdx, 24(%rdi)\n"
-	"	mov	%rsi, 32(%rdi)\n"
-	"	mov	%rdi, 40(%rdi)\n"
-	"	mov	%rbp, 48(%rdi)\n"
-	"	mov	%rsp, 56(%rdi)\n"
-	"	mov	%r8, 64(%rdi)\n"
-	"	mov	%r9, 72(%rdi)\n"
-	"	mov	%r10, 80(%rdi)\n"
-	"	mov	%r11, 88(%rdi)\n"
-	"	mov	%r12, 96(%rdi)\n"
-	"	mov	%r13, 104(%rdi)\n"
-	"	mov	%r14, 112(%rdi)\n"
-	"	mov	%r15, 120(%rdi)\n"
-	"	pushfq\n"
-	"	popq	128(%rdi)\n"
-	"	fxsave64 160(%rdi)\n"
-	"	mov	%rdi, %rbx\n"
-	"	mov	$158, %eax\n"		/* arch_prctl */
-	"	mov	$0x1003, %edi\n"	/* ARCH_GET_FS */
-	"	lea	136(%rbx), %rsi\n"
-	"	syscall\n"
-	"	mov	$158, %eax\n"
-	"	mov	$0x1004, %edi\n"	/* ARCH_GET_GS */
-	"	lea	144(%rbx), %rsi\n"
-	"	syscall\n"
-	"	mov	$231, %eax\n"		/* exit_group */
-	"	xor	%edi, %edi\n"
-	"	syscall\n"
-	"	hlt\n"
-	".popsection\n");
-
-static_assert(offsetof(struct registers, fs_base) == 136, "see above");
-static_assert(offsetof(struct registers, fx) == 160, "see above");
+asm(REGISTERS_ENTRY);
 
 static void registers_of_child(struct __test_metadata *_metadata,
 			       FIXTURE_DATA(spawn) *self,
@@ -159,7 +99,7 @@ static void registers_of_child(struct __test_metadata *_metadata,
 {
 	struct child *child = &self->child;
 
-	memset(registers, 0xaa, sizeof(*registers));
+	registers_soil(registers);
 	child->args.entry = (uintptr_t)registers_entry;
 	child->args.arg = (uintptr_t)registers;
 	SPAWN(child);
@@ -169,71 +109,50 @@ static void registers_of_child(struct __test_metadata *_metadata,
 TEST_F(spawn, registers_are_clean)
 {
 	struct registers registers;
-	int i;
+	size_t i;
 
 	child_init(&self->child, NULL, NULL);
 	self->child.args.tls = 0;
-	/* Some that a child must not get. */
-	ASSERT_EQ(0, sys(SYS_arch_prctl, ARCH_SET_GS, 0x123456000));
+	bases_soil();
 	registers_of_child(_metadata, self, &registers);
+	bases_clean();
 
-	for (i = 0; i < 16; i++) {
-		if (i == RDI || i == RSP)
+	for (i = 0; i < ARRAY_SIZE(registers.general); i++) {
+		if (i == REGISTER_ARG || i == REGISTER_SP)
 			continue;
 		EXPECT_EQ(0, registers.general[i]) {
-			TH_LOG("register %d", i);
+			TH_LOG("register %zu", i);
 		}
 	}
-	EXPECT_EQ((uintptr_t)&registers, registers.general[RDI]);
-	/* Interrupts are on, and a bit that is always set. */
-	EXPECT_EQ(0x202, registers.flags);
-	EXPECT_EQ(0, registers.fs_base);
-	EXPECT_EQ(0, registers.gs_base);
+	EXPECT_EQ((uintptr_t)&registers, registers.general[REGISTER_ARG]);
+	EXPECT_EQ(FLAGS_AT_START, registers.flags);
+	EXPECT_EQ(0, registers.tls);
+	EXPECT_TRUE(bases_are_clean(&registers));
 }
 
 TEST_F(spawn, fpu_is_clean)
 {
-	const __u32 mxcsr = 0x7fc0;	/* round to zero, denormals are zero */
-	const __u16 fcw = 0x0f7e;	/* round to zero, trap invalid */
-	static const char zero[256];
 	struct registers registers;
-	__u16 old_fcw, child_fcw;
-	__u32 old_mxcsr, child_mxcsr;
-	int i;
+	struct fpu_control old;
 
 	child_init(&self->child, NULL, NULL);
-	asm volatile("fnstcw %0" : "=m" (old_fcw));
-	asm volatile("stmxcsr %0" : "=m" (old_mxcsr));
-	asm volatile("fldcw %0; fldpi" : : "m" (fcw));
-	asm volatile("ldmxcsr %0" : : "m" (mxcsr));
-	asm volatile("pcmpeqd %%xmm15, %%xmm15" : : : "xmm15");
+	fpu_soil(&old);
 	registers_of_child(_metadata, self, &registers);
-	asm volatile("fstp %%st(0); fldcw %0" : : "m" (old_fcw));
-	asm volatile("ldmxcsr %0" : : "m" (old_mxcsr));
-
-	memcpy(&child_fcw, registers.fx, sizeof(child_fcw));
-	memcpy(&child_mxcsr, registers.fx + 24, sizeof(child_mxcsr));
-	EXPECT_EQ(0x37f, child_fcw);
-	EXPECT_EQ(0x1f80, child_mxcsr);
-	/* Status and tags, ST0 to ST7, XMM0 to XMM15. */
-	EXPECT_EQ(0, memcmp(registers.fx + 2, zero, 3));
-	for (i = 0; i < 8; i++)
-		EXPECT_EQ(0, memcmp(registers.fx + 32 + 16 * i, zero, 10));
-	EXPECT_EQ(0, memcmp(registers.fx + 160, zero, 256));
+	fpu_clean(&old);
+	EXPECT_EQ(NULL, fpu_dirt(&registers)) {
+		TH_LOG("%s", fpu_dirt(&registers));
+	}
 }
 
 TEST_F(spawn, stack_is_as_at_a_call)
 {
 	struct registers registers;
-	__u64 *top;
 
 	child_init(&self->child, NULL, NULL);
 	self->child.args.stack_size = AVFORK_STACK_MIN;
-	top = (void *)(self->child.args.stack + AVFORK_STACK_MIN);
 	registers_of_child(_metadata, self, &registers);
-
-	EXPECT_EQ((uintptr_t)(top - 1), registers.general[RSP]);
-	EXPECT_EQ(8, registers.general[RSP] % 16);
+	EXPECT_EQ(SP_AT_START(self->child.args.stack + AVFORK_STACK_MIN),
+		  registers.general[REGISTER_SP]);
 }
 
 static int child_stores_frame(void *arg)
@@ -264,7 +183,7 @@ TEST_F(spawn, tls_is_the_given)
 	child_init(&self->child, NULL, NULL);
 	self->child.args.tls = tls;
 	registers_of_child(_metadata, self, &registers);
-	EXPECT_EQ(tls, registers.fs_base);
+	EXPECT_EQ(tls, registers.tls);
 }
 
 TEST_F(spawn, longer_args_with_zero_tail)
@@ -362,7 +281,7 @@ static int child_scans_table(void *arg)
 	word_set(&table->scanned, 1);
 	word_wait(&table->go, 0);
 	for (i = 0; i < NR_NEXT; i++)
-		table->next[i] = sys(SYS_open, "/", O_PATH);
+		table->next[i] = sys_open("/", O_PATH);
 	return 0;
 }
 
@@ -993,7 +912,7 @@ static void send_volleys(void)
 		word_wait(&volley->round, round);
 		round = word_get(&volley->round);
 		for (i = 0; i < round % 64 * 50; i++)
-			asm volatile("pause");
+			asm volatile("" : : : "memory");
 		kill(0, SIGUSR1);
 		word_set(&volley->sent, round);
 	}
@@ -1001,7 +920,7 @@ static void send_volleys(void)
 
 static int child_pauses(void *arg)
 {
-	while (sys(SYS_pause) != 0)
+	while (sys_pause() != 0)
 		;
 	return 0;
 }
@@ -1013,7 +932,7 @@ TEST_F(spawn, signal_to_the_group_does_not_run_parents_handler)
 	struct sigaction action = { .sa_handler = count_signal };
 	pid_t sender;
 
-	volley = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	volley = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)volley);
 	volley->parent = getpid();
@@ -1046,13 +965,7 @@ static unsigned int restarts;
 
 static void count_restart(int sig, siginfo_t *info, void *context)
 {
-	const greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-	const unsigned char *next = (void *)regs[REG_RIP];
-
-	/* The handler returns to the SYSCALL instruction, with its number. */
-	if (next[0] == 0x0f && next[1] == 0x05 &&
-	    regs[REG_RAX] == SYS_ioctl && regs[REG_RSI] == AVFORK_IOC_SPAWN)
-		restarts++;
+	restarts += restarts_call(context, SYS_ioctl, AVFORK_IOC_SPAWN);
 }
 
 /*
@@ -1257,23 +1170,9 @@ TEST_F(spawn, exit_signal_may_be_none)
 /* In the child: a thread, whose exec makes it the leader. */
 static long start_thread(char *stack_top, int (*run)(void *))
 {
-	register char *stack asm("rsi") = stack_top;
-	register void *r8 asm("r8") = run;
-	long ret = SYS_clone;
-
-	asm volatile("syscall\n\t"
-		     "test	%%rax, %%rax\n\t"
-		     "jnz	1f\n\t"
-		     "xor	%%edi, %%edi\n\t"
-		     "call	*%%r8\n\t"
-		     "hlt\n"
-		     "1:"
-		     : "+a" (ret)
-		     : "D" (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-			    CLONE_THREAD | CLONE_SYSVSEM),
-		       "r" (stack), "d" (NULL), "r" (r8)
-		     : "rcx", "r11", "memory");
-	return ret;
+	return sys_child(SYS_clone, CLONE_VM | CLONE_FS | CLONE_FILES |
+			 CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+			 (long)stack_top, run, NULL);
 }
 
 static int child_execs_in_thread(void *arg)
@@ -1397,7 +1296,7 @@ static void orphan_is_reaped(struct __test_metadata *_metadata,
 
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 	signals_block_all();
-	child = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	child = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)child);
 	child_init(child, when == DIES_WITHOUT_EXEC ?
@@ -2002,7 +1901,7 @@ FIXTURE_VARIANT_ADD(ptrace, vfork) {
 TEST_F(ptrace, event_is_seen)
 {
 	struct child *child = &self->child;
-	struct user_regs_struct regs;
+	struct start start;
 	unsigned long message = 0;
 	int status, vfork_done = 0;
 	pid_t pid;
@@ -2031,11 +1930,12 @@ TEST_F(ptrace, event_is_seen)
 	/* The child is traced, too, and stops before its first instruction. */
 	ASSERT_EQ(message, waitpid(message, &status, __WALL));
 	EXPECT_EQ(STOPPED_BY(SIGSTOP), status);
-	ASSERT_EQ(0, ptrace(PTRACE_GETREGS, message, NULL, &regs));
-	EXPECT_EQ(child->args.entry, regs.rip);
-	EXPECT_EQ(child->args.arg, regs.rdi);
-	EXPECT_EQ(child->args.stack + child->args.stack_size - 8, regs.rsp);
-	EXPECT_EQ(-1, (long)regs.orig_rax);
+	ASSERT_EQ(0, start_read(message, &start));
+	EXPECT_EQ(child->args.entry, start.pc);
+	EXPECT_EQ(child->args.arg, start.arg);
+	EXPECT_EQ(SP_AT_START(child->args.stack + child->args.stack_size),
+		  start.sp);
+	EXPECT_EQ(-1, start.nr);
 	ASSERT_EQ(0, ptrace(PTRACE_DETACH, message, NULL, NULL));
 
 	/* Its parent may be told of its death, and goes on. */

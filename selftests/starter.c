@@ -226,7 +226,7 @@ static void storm_cgroup(struct storm *storm)
 
 static int storm(void)
 {
-	struct storm *storm = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	struct storm *storm = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int i, status, failed = 0;
 

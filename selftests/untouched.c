@@ -19,7 +19,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#define PAGE		4096UL
 
 enum way { BY_AVFORK, BY_FORK, BY_VFORK, BY_POSIX_SPAWN, NR_WAYS };
 
@@ -82,7 +81,7 @@ static void prepare(struct maker *maker, bool exec, __u64 flags)
 static inline void end_copy(struct maker *maker)
 {
 	if (maker->exec) {
-		sys(SYS_dup2, maker->control[1], 0);
+		sys(SYS_dup3, maker->control[1], 0, 0);
 		child_execs(NULL);
 	}
 	sys(SYS_exit_group, maker->exec);

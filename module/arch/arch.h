@@ -5,6 +5,8 @@
 #ifndef AVFORK_ARCH_H
 #define AVFORK_ARCH_H
 
+#include <linux/types.h>
+
 struct task_struct;
 
 /**
@@ -22,6 +24,16 @@ struct avfork_start {
 	unsigned long stack_top;
 	unsigned long tls;
 };
+
+/**
+ * avfork_arch_in_user_space - whether an address may go to a user register
+ * @start: the address
+ * @size:  how much a child is to find there
+ *
+ * Return: true where clone(2) would take it, and neither the kernel nor the CPU
+ * comes to harm when it is loaded.
+ */
+bool avfork_arch_in_user_space(u64 start, u64 size);
 
 /**
  * avfork_arch_start - make current return to user space at @start

@@ -59,6 +59,16 @@ noinline int avfork_arch_check(void)
 
 ALLOW_ERROR_INJECTION(avfork_arch_check, ERRNO);
 
+/*
+ * Stricter than access_ok(), which on some kernels lets through what is not
+ * canonical: these addresses go to registers, not through a checked copy. Tagged
+ * ones (LAM) are no good: the instruction pointer and the FS base take none.
+ */
+bool avfork_arch_in_user_space(u64 start, u64 size)
+{
+	return size <= TASK_SIZE_MAX && start <= TASK_SIZE_MAX - size;
+}
+
 void *avfork_arch_first_arg(struct task_struct *task, int (*function)(void *))
 {
 	/* Where copy_thread() puts both for ret_from_fork(). */

@@ -19,7 +19,7 @@
 #include "bench.h"
 
 #define ROUNDS		3
-#define PAGE_SIZE	4096UL
+#define PAGE_SIZE	((size_t)sysconf(_SC_PAGESIZE))
 
 /* Shared with copies of us, too: 1 as long as children are to wait. */
 static uint32_t *held;

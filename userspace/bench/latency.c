@@ -10,12 +10,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 
 #define ROUNDS		5
 #define PAUSE_NS	10000000	/* between two children */
-#define PAGE_SIZE	4096UL
+#define PAGE_SIZE	((size_t)sysconf(_SC_PAGESIZE))
 
 /* Logarithmic: within 1 %, from 1 ns to more than a minute. */
 #define PER_OCTAVE	64

@@ -3,12 +3,12 @@
  * What the children exec: the smallest program that ends well. No C library
  * starts up in it, so that what is measured is the making of processes.
  */
-#include <sys/syscall.h>
+#include "../src/raw.h"
 
 void __attribute__((noreturn)) _start(void);
 
 void _start(void)
 {
-	__asm__ volatile("syscall" : : "a"(SYS_exit_group), "D"(0));
+	raw_syscall4(SYS_exit_group, 0, 0, 0, 0);
 	__builtin_unreachable();
 }

@@ -31,7 +31,7 @@ static void have_memory(size_t size, bool huge)
 		madvise(parent_memory, max,
 			huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	}
-	for (page = resident; page < size; page += 4096)
+	for (page = resident; page < size; page += sysconf(_SC_PAGESIZE))
 		parent_memory[page] = 1;
 	if (size < resident)
 		madvise(parent_memory + size, resident - size, MADV_DONTNEED);

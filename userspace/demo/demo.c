@@ -241,7 +241,7 @@ static double measure(const struct method *method, long *faults)
 			err(1, "%s", method->name);
 	}
 	*faults = page_faults();
-	for (size_t page = 0; page < memory_size; page += 4096)
+	for (size_t page = 0; page < memory_size; page += sysconf(_SC_PAGESIZE))
 		memory[page]++;
 	*faults = page_faults() - *faults;
 
