@@ -159,7 +159,7 @@ static_assert(offsetof(struct registers, has_sme) == 800, "see above");
  */
 static inline void bases_soil(void)
 {
-	const struct timespec moment = { .tv_nsec = 1000 };
+	const struct timespec moment = { .tv_nsec = 10000000 };
 
 	if (!has_sme())
 		return;
