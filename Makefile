@@ -63,6 +63,7 @@ help:
 	@echo 'make clean      remove build/'
 	@echo
 	@echo 'KERNEL=NAME     for which kernel, of: $(kernels) ($(KERNEL))'
+	@echo 'TESTS=NAMES     only these programs of selftests/, for "make test"'
 	@echo 'KDIR=FOLDER     for which other kernel, by where its modules are built:'
 	@echo '                make module KDIR=/lib/modules/$$(uname -r)/build'
 	@echo
@@ -152,7 +153,10 @@ vm_tests := $(addprefix $(selftests)/,memory stress)
 # The other backends have nothing of the module, and little of the kernel: on one
 # of each C library, and by "make test-all" alone (EVERYTHING) on a kernel other
 # than this machine's.
-other_backends := $(if $(filter stock,$(KERNEL))$(within),clone taskq)
+other_backends := $(if $(TESTS),,$(if $(filter stock,$(KERNEL))$(within),clone taskq))
+
+only_tests = $(if $(TESTS),TEST_PROGS='$(filter %.sh,$(TESTS))' \
+	TEST_GEN_PROGS='$(addprefix $(selftests)/,$(filter-out %.sh,$(TESTS)))')
 
 # The limits on what a caller pays are tested where the clock counts
 # instructions: times mean nothing on a shared machine. A debug kernel's
@@ -162,7 +166,8 @@ run-tests:
 	@status=0; \
 	[ $(KERNEL) != debug ] || export AVFORK_STRESS_SPAWNS=2000; \
 	qemu/vm --kernel $(KERNEL) --timeout 9000 -- \
-		$(run_selftests) --no-print-directory run_tests || status=1; \
+		$(run_selftests) --no-print-directory run_tests $(only_tests) || \
+		status=1; \
 	for backend in $(other_backends); do \
 		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000 \
 			LD_LIBRARY_PATH=$(lib) AVFORK_SOURCE=$(CURDIR); \
@@ -174,7 +179,7 @@ run-tests:
 			status=1; \
 	done; \
 	unset AVFORK_BACKEND; \
-	[ $(KERNEL) = debug ] || \
+	[ "$(filter debug,$(KERNEL))$(TESTS)" ] || \
 	qemu/vm --kernel $(KERNEL) --icount --timeout 900 -- \
 		qemu/kselftest $(linux) userspace/bench/regression || status=1; \
 	exit $$status
