@@ -75,7 +75,8 @@ int fd_above_stdio(int fd)
 	/* Where RLIMIT_NOFILE allows no number as high as that. */
 	if (high < 0 && errno == EINVAL)
 		errno = EMFILE;
-	close(fd);
+	/* Unlike close(), no cancellation point. */
+	close_bare(fd);
 	return high;
 }
 
