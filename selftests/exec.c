@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
@@ -247,6 +248,51 @@ TEST_F(exec, before_does_not_return)
 	ASSERT_EQ(1, readable(self->left, -1));
 	ASSERT_EQ(0, end_of(self->left));
 	ASSERT_EQ(-SIGKILL, reap(pid));
+}
+
+static int close_grant(void *arg)
+{
+	return close(9);
+}
+
+TEST_F(exec, before_closes_a_grant)
+{
+	char *const argv[] = { "sh", "-c", "echo >&9", NULL };
+	struct avfork_fd fd = { .parent_fd = 2, .child_fd = 9 };
+
+	self->opts.fds = &fd;
+	self->opts.nr_fds = 1;
+	self->opts.before_exec = close_grant;
+	ASSERT_EQ(2, reap(avfork_exec(&self->opts, SH, argv, NULL)));
+	ASSERT_EQ(0, end_of(self->left));
+	ASSERT_LE(0, fcntl(2, F_GETFD));
+	/* The second time there is none to be closed. */
+	self->opts.nr_fds = 0;
+	ASSERT_EQ(127, reap(avfork_exec(&self->opts, SH, argv, NULL)));
+	ASSERT_EQ(EBADF, end_of(self->left));
+}
+
+static void jump(jmp_buf there)
+{
+	longjmp(there, ENXIO);
+}
+
+static int jump_inside(void *arg)
+{
+	jmp_buf there;
+	int error = setjmp(there);
+
+	if (!error)
+		jump(there);
+	return error;
+}
+
+/* Not out of the function, which would be to the caller's stack. */
+TEST_F(exec, before_jumps)
+{
+	self->opts.before_exec = jump_inside;
+	ASSERT_EQ(127, reap(avfork_exec(&self->opts, TRUE, argv_true, NULL)));
+	ASSERT_EQ(ENXIO, end_of(self->left));
 }
 
 /* Whoever closes the end has left, for all that anybody is told. */
