@@ -321,7 +321,7 @@ sanitize := -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recove
 	-fno-omit-frame-pointer
 # A crash is what some of them want to see.
 asan_options := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0
-address_tests := library calls hazards descriptors reaping
+address_tests := library calls exec hazards descriptors reaping
 
 check-address: selftests
 	rm -rf $(address)
@@ -349,7 +349,7 @@ check-thread: selftests
 # Statically linked with musl, which comes without the kernel's headers.
 musl := $(build)/check/musl
 musl_cflags := -O2 -g -idirafter $(musl)/include
-musl_tests := library descriptors reaping
+musl_tests := library exec descriptors reaping
 
 check-musl: selftests
 	@qemu/setup musl-tools >/dev/null

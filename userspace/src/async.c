@@ -15,6 +15,10 @@
 #include "spawn.h"
 #include "thread.h"
 
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449	/* on every architecture; musl 1.2.3 has no name for it */
+#endif
+
 #define WATCHES		(FUTEX_WAITV_MAX - 1)	/* beside the watcher's own futex */
 #define WATCHERS	130			/* room for all that the pool lends */
 
