@@ -1160,6 +1160,10 @@ static void case_returns_before_exec(void)
 	printf("%s the exec\n", status ? "after" : "before");
 
 	/* A child that fails exits; what can be seen before is an error. */
+	DUP2(77, 5);
+	spawn_file(self, false, environ);
+	renew();
+	/* A file may be gone when the child looks for it, so the call waits. */
 	OPEN(0, "absent", O_RDONLY, 0);
 	spawn_file(self, false, environ);
 	renew();

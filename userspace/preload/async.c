@@ -31,15 +31,37 @@ static bool asked_for(void)
 	return known > 0;
 }
 
-/* Whether the child finds what a relative path names here, and the terminal as it is. */
+/*
+ * Whether the caller cannot tell when @action is done. A regular file may be removed or
+ * written to when the call has returned; and a link may lead through a descriptor that
+ * the child has not.
+ */
+static bool action_may(const struct action *action)
+{
+	struct stat file;
+
+	switch (action->kind) {
+	case ACTION_CLOSE:
+	case ACTION_DUP2:
+	case ACTION_CLOSEFROM:
+		return true;
+	case ACTION_OPEN:
+		return !lstat(action->path, &file) &&
+		       (S_ISCHR(file.st_mode) || S_ISFIFO(file.st_mode));
+	case ACTION_CHDIR:
+	case ACTION_FCHDIR:
+	case ACTION_TCSETPGRP:
+		return false;
+	}
+	__builtin_unreachable();
+}
+
 static bool actions_may(const struct actions *actions)
 {
 	int i;
 
 	for (i = 0; i < actions->used; i++)
-		if (actions->list[i].kind == ACTION_CHDIR ||
-		    actions->list[i].kind == ACTION_FCHDIR ||
-		    actions->list[i].kind == ACTION_TCSETPGRP)
+		if (!action_may(&actions->list[i]))
 			return false;
 	return true;
 }

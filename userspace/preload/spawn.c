@@ -214,15 +214,19 @@ static void *job_copy(void *to, void *arg)
 	return job;
 }
 
-/* The child's pid, 0 with @job->error, or -1 where libc shall make it. */
-static pid_t make_child(struct job *job, int *pidfd)
+/*
+ * Receives in @id the child's pid, or a pidfd of the child if @wants_pidfd. 0, or -1 where
+ * libc shall make the child. @job->error is not 0 where there is none.
+ */
+static int make_child(struct job *job, int *id, bool wants_pidfd)
 {
 	const kernel_sigset all = ALL_SIGNALS;
 	struct avfork_fd grants[GRANTS_MAX];
+	int pidfd;
 	struct avfork_opts opts = {
 		.size = sizeof(opts),
 		.flags = AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS,
-		.pidfd = pidfd,
+		.pidfd = wants_pidfd ? &pidfd : NULL,
 		.fds = grants,
 	};
 	struct child child = {
@@ -267,15 +271,19 @@ static pid_t make_child(struct job *job, int *pidfd)
 		while (syscall(SYS_wait4, pid, NULL, __WALL, NULL) < 0 &&
 		       errno == EINTR)
 			;
-		if (pidfd)
-			syscall(SYS_close, *pidfd);
-		pid = job->again ? -1 : 0;
+		if (wants_pidfd)
+			syscall(SYS_close, pidfd);
+		if (job->again)
+			pid = -1;
+	} else if (pid > 0 && id) {
+		/* A handler of SIGCHLD may look for it. */
+		*id = wants_pidfd ? pidfd : pid;
 	} else if (pid < 0 && errno == EMFILE) {
 		/* We may have the number that it is short of. */
 		device_close(&device_common);
 	}
 	signals_mask(&mask, NULL);
-	return pid;
+	return pid < 0 ? -1 : 0;
 }
 
 enum { SEARCH = 1, PIDFD = 2 };
@@ -302,9 +310,6 @@ static int try_spawn(unsigned int how, int *id, struct job *job,
 		     const posix_spawn_file_actions_t *actions,
 		     const posix_spawnattr_t *attr)
 {
-	int pidfd = -1;
-	pid_t pid;
-
 	job->actions = actions_of(actions);
 	if (!job->actions || !is_active() ||
 	    !attributes_read(&job->attributes, attr))
@@ -314,12 +319,7 @@ static int try_spawn(unsigned int how, int *id, struct job *job,
 
 		job->path = path ? path : SEARCH_DEFAULT;
 	}
-	pid = make_child(job, how & PIDFD ? &pidfd : NULL);
-	if (pid < 0)
-		return -1;
-	if (!job->error && id)
-		*id = how & PIDFD ? pidfd : pid;
-	return job->error;
+	return make_child(job, id, how & PIDFD) ? -1 : job->error;
 }
 
 static int interposed(unsigned int how, int *id, const char *file,

@@ -37,6 +37,7 @@ struct watch {
  * struct watcher - one thread, and the children that it waits for
  * @lock:    for @running and @watches
  * @running: the thread is there, and stays while @busy is not 0
+ * @first:   of @watches, to look at: each has its turn
  * @busy:    how many children there are in @watches, or with their @done
  * @changed: a futex: the thread is to look at @watches anew
  * @tid:     the thread's, once that runs. A futex
@@ -44,6 +45,7 @@ struct watch {
 struct watcher {
 	pthread_mutex_t lock;
 	bool running;
+	unsigned int first;
 	atomic_uint busy;
 	_Atomic uint32_t changed;
 	_Atomic uint32_t tid;
@@ -60,14 +62,16 @@ static void *_Atomic the_watchers;
 static bool look(struct watcher *watcher, struct futex_waitv *futexes,
 		 unsigned int *nr, struct watch *left)
 {
-	struct watch *watch, *end = watcher->watches + WATCHES;
 	bool found = false;
+	unsigned int i;
 
 	futexes[0].uaddr = (uintptr_t)&watcher->changed;
 	futexes[0].val = atomic_load(&watcher->changed);
 	*nr = 1;
 	pthread_mutex_lock(&watcher->lock);
-	for (watch = watcher->watches; watch < end && !found; watch++) {
+	for (i = 0; i < WATCHES && !found; i++) {
+		struct watch *watch =
+			&watcher->watches[(watcher->first + i) % WATCHES];
 		struct futex_waitv *futex = &futexes[*nr];
 		uint32_t word;
 
@@ -78,6 +82,7 @@ static bool look(struct watcher *watcher, struct futex_waitv *futexes,
 		if (found) {
 			*left = *watch;
 			watch->done = NULL;
+			watcher->first += i + 1;
 		}
 		futex->uaddr = (uintptr_t)watch->loan.word;
 		futex->val = word;
@@ -100,6 +105,52 @@ static bool watcher_ends(struct watcher *watcher)
 	return ends;
 }
 
+static void *watcher_thread(void *arg);
+
+/* For the caller, who holds the lock. 0 or an errno. */
+static int watcher_start(struct watcher *watcher)
+{
+	uint32_t last = atomic_exchange(&watcher->tid, 0);
+	int error = thread_start(POOL_STACK_SIZE, watcher_thread, watcher, NULL);
+
+	watcher->running = !error;
+	/* Somebody may wait for one of the two: watcher_wait_idle(). */
+	if (error) {
+		atomic_store(&watcher->tid, last);
+		futex_wake(&watcher->tid);
+	}
+	return error;
+}
+
+/* A function of the program's has left the thread, by pthread_exit(): another goes on. */
+static void done_exits(void *arg)
+{
+	struct watcher *watcher = arg;
+
+	pthread_mutex_lock(&watcher->lock);
+	watcher->running = false;
+	/* If that fails, the next call tries again. */
+	if (atomic_fetch_sub(&watcher->busy, 1) != 1)
+		watcher_start(watcher);
+	pthread_mutex_unlock(&watcher->lock);
+}
+
+/* Whether we are still the watcher: in a copy that a function has made there is none. */
+static bool tell(struct watcher *watcher, const struct watch *left)
+{
+	bool running;
+
+	pthread_cleanup_push(done_exits, watcher);
+	left->done(left->pid);
+	pthread_cleanup_pop(0);
+	pthread_mutex_lock(&watcher->lock);
+	running = watcher->running;
+	if (running)
+		atomic_fetch_sub(&watcher->busy, 1);
+	pthread_mutex_unlock(&watcher->lock);
+	return running;
+}
+
 static void *watcher_thread(void *arg)
 {
 	/* Not private, as the kernel's wake-up for a child that leaves is not. */
@@ -115,8 +166,8 @@ static void *watcher_thread(void *arg)
 	futex_wake(&watcher->tid);
 	while (!watcher_ends(watcher)) {
 		if (look(watcher, futexes, &nr, &left)) {
-			left.done(left.pid);
-			atomic_fetch_sub(&watcher->busy, 1);
+			if (!tell(watcher, &left))
+				break;
 			continue;
 		}
 		/* A filter may know nothing of the call, which is of Linux 5.16. */
@@ -137,12 +188,8 @@ static int watch_get(struct watcher *watcher, void (*done)(pid_t),
 	pthread_mutex_lock(&watcher->lock);
 	for (watch = watcher->watches; watch < end && watch->done; watch++)
 		;
-	if (watch < end && !watcher->running) {
-		atomic_store(&watcher->tid, 0);
-		error = thread_start(POOL_STACK_SIZE, watcher_thread, watcher,
-				     NULL);
-		watcher->running = !error;
-	}
+	if (watch < end && !watcher->running)
+		error = watcher_start(watcher);
 	if (watch < end && !error) {
 		*watch = (struct watch){ .done = done };
 		atomic_fetch_add(&watcher->busy, 1);

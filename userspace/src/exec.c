@@ -20,20 +20,28 @@ static void exec_bare(const char *path, char *const argv[], char *const envp[])
 	syscall(SYS_execve, path, argv, envp);
 }
 
-void search_exec(const char *file, const char *path, char *const argv[],
-		 char *const envp[])
+/* The longest of the directories in @path that may be one. */
+static size_t longest(const char *path)
+{
+	size_t length, most = 0;
+
+	for (;; path += length + 1) {
+		length = strcspn(path, ":");
+		if (length > most && length < PATH_MAX)
+			most = length;
+		if (!path[length])
+			return most;
+	}
+}
+
+/* On a stack that may be the caller's, and a small one. */
+static void search_along(const char *file, const char *path, char *const argv[],
+			 char *const envp[])
 {
 	size_t file_size = strlen(file) + 1;
-	char name[PATH_MAX + NAME_MAX + 1];
+	char name[longest(path) + 1 + file_size];
 	bool denied = false;
 
-	if (!path || !*file || strchr(file, '/')) {
-		exec_bare(file, argv, envp);
-		return;
-	}
-	errno = ENAMETOOLONG;
-	if (file_size > NAME_MAX + 1)
-		return;
 	errno = ENOENT;
 	for (;;) {
 		size_t length = strcspn(path, ":");
@@ -66,6 +74,17 @@ void search_exec(const char *file, const char *path, char *const argv[],
 	}
 	if (denied)
 		errno = EACCES;
+}
+
+void search_exec(const char *file, const char *path, char *const argv[],
+		 char *const envp[])
+{
+	if (!path || !*file || strchr(file, '/'))
+		exec_bare(file, argv, envp);
+	else if (strlen(file) > NAME_MAX)
+		errno = ENAMETOOLONG;
+	else
+		search_along(file, path, argv, envp);
 }
 
 /**

@@ -19,7 +19,8 @@ int fd_above_stdio(int fd);
 
 /*
  * Give @opts a copy of its grants with room for @nr more, which are counted. Return:
- * where these go, for free(opts->fds) later, or NULL with errno EMFILE or ENOMEM.
+ * where these go, for free(opts->fds) later, or NULL with errno EBADF, EMFILE
+ * or ENOMEM.
  */
 struct avfork_fd *fds_extend(struct avfork_opts *opts, size_t nr);
 

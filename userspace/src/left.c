@@ -42,19 +42,32 @@ static int number_for(const struct avfork_opts *opts)
 	return free ? 63 - __builtin_clzll(free) : beyond;
 }
 
-/* Move @fd above every number that @opts grant: a copy of our table has it, too. */
-static int above_grants(const struct avfork_opts *opts, int fd)
+static bool is_granted(const struct avfork_opts *opts, int fd)
 {
-	int highest = STDERR_FILENO, moved;
 	size_t i;
 
 	for (i = 0; i < opts->nr_fds; i++)
-		if (opts->fds[i].child_fd > highest)
-			highest = opts->fds[i].child_fd;
-	if (fd > highest)
-		return fd;
-	moved = fcntl(fd, F_DUPFD_CLOEXEC, highest < INT_MAX ? highest + 1 : fd);
-	syscall(SYS_close, fd);
+		if (opts->fds[i].child_fd == fd)
+			return true;
+	return fd <= STDERR_FILENO;
+}
+
+/* Have @fd under a number that @opts do not grant: a copy of our table has it, too. */
+static int not_granted(const struct avfork_opts *opts, int fd)
+{
+	int moved = fd, next = STDERR_FILENO + 1;
+
+	while (moved >= 0 && is_granted(opts, moved)) {
+		if (moved != fd)
+			syscall(SYS_close, moved);
+		moved = fcntl(fd, F_DUPFD_CLOEXEC, next);
+		next = moved + 1;
+	}
+	/* For a number as high as that. */
+	if (moved < 0 && errno == EINVAL)
+		errno = EMFILE;
+	if (moved != fd)
+		syscall(SYS_close, fd);
 	return moved;
 }
 
@@ -65,7 +78,7 @@ static int make_pipe(const struct avfork_opts *opts, int ends[2])
 		return -1;
 	ends[0] = fd_above_stdio(ends[0]);
 	ends[1] = opts->flags & AVFORK_INHERIT_FDS ?
-		  above_grants(opts, ends[1]) : fd_above_stdio(ends[1]);
+		  not_granted(opts, ends[1]) : fd_above_stdio(ends[1]);
 	if (ends[0] >= 0 && ends[1] >= 0)
 		return 0;
 	if (ends[0] >= 0)
@@ -115,25 +128,27 @@ pid_t left_spawn(struct child *child)
 	return pid;
 }
 
-/* 0 for what is none. */
-static unsigned long inode_of(int fd)
-{
-	struct stat stat = { .st_ino = 0 };
-
-	syscall(SYS_fstat, fd, &stat);
-	return stat.st_ino;
-}
-
 void left_know(struct left_end *end)
 {
-	if (end->fd >= 0)
-		end->inode = inode_of(end->fd);
+	struct stat file = { .st_ino = 0 };
+
+	if (end->fd < 0)
+		return;
+	syscall(SYS_fstat, end->fd, &file);
+	end->device = file.st_dev;
+	end->inode = file.st_ino;
 }
 
 void left_tell(const struct left_end *end, int error)
 {
+	struct stat file = { .st_ino = 0 };
+
+	if (end->fd < 0)
+		return;
 	/* The program's own function may have put something else there. */
-	if (end->fd < 0 || (end->inode && inode_of(end->fd) != end->inode))
+	syscall(SYS_fstat, end->fd, &file);
+	if (end->inode && (file.st_ino != end->inode ||
+			   file.st_dev != end->device))
 		return;
 	/* Nobody need read; and a pipe has room for this. */
 	signals_set(SIGPIPE, SIG_IGN);

@@ -16,12 +16,14 @@ pid_t left_spawn(struct child *child);
 
 /**
  * struct left_end - the writing end, as the child has it
- * @fd:    its number, -1 for none
- * @inode: by which the end is known again
+ * @fd:     its number, -1 for none
+ * @device: by which, with @inode, the end is known again
+ * @inode:  0 until left_know()
  */
 struct left_end {
 	int fd;
-	unsigned long inode;
+	dev_t device;
+	ino_t inode;
 };
 
 /* In the child, before it runs anything of the program's. */
