@@ -1280,6 +1280,88 @@ TEST_F(call, async_hundreds)
 	ASSERT_TRUE(threads_leave());
 }
 
+static void exit_thread(pid_t pid)
+{
+	reap_done(pid);
+	pthread_exit(NULL);
+}
+
+/* The others are told all the same, and so is the next. */
+TEST_F(call, async_done_exits)
+{
+	int i;
+
+	async_init();
+	async_errors = 0;
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, avfork_async(wait_for, &async.go, exit_thread));
+	for (i = 0; i < 3; i++)
+		sem_post(&async.go);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, sem_wait(&async.called));
+	ASSERT_EQ(0, avfork_async(return_arg, NULL, exit_thread));
+	ASSERT_EQ(0, sem_wait(&async.called));
+	ASSERT_EQ(0, async_errors);
+	ASSERT_TRUE(threads_leave());
+}
+
+static pid_t async_copy;
+
+static void fork_copy(pid_t pid)
+{
+	reap_done(pid);
+	async_copy = fork();
+	/* The copy's only thread is this, which ends. */
+	if (async_copy)
+		sem_post(&async.called);
+}
+
+TEST_F(call, async_done_forks)
+{
+	async_init();
+	async_errors = 0;
+	ASSERT_EQ(0, avfork_async(return_arg, NULL, fork_copy));
+	ASSERT_EQ(0, sem_wait(&async.called));
+	ASSERT_EQ(0, sem_wait(&async.called));
+	ASSERT_EQ(0, reap(async_copy));
+}
+
+/* As many as there are of these calls, each makes the next and takes its time. */
+static void make_next(pid_t pid)
+{
+	reap_done(pid);
+	usleep(2000);
+	if (atomic_load(&async.count) < 1000 &&
+	    avfork_async(return_arg, NULL, make_next))
+		async_errors++;
+}
+
+static atomic_int async_told_after;
+
+static void note_told(pid_t pid)
+{
+	atomic_store(&async_told_after, atomic_load(&async.count));
+	reap_done(pid);
+	/* The others end. */
+	atomic_store(&async.count, 1000);
+}
+
+TEST_F(call, async_each_has_its_turn)
+{
+	async_init();
+	async_errors = 0;
+	ASSERT_EQ(0, avfork_async(return_arg, NULL, make_next));
+	ASSERT_EQ(0, avfork_async(return_arg, NULL, make_next));
+	ASSERT_EQ(0, avfork_async(wait_for, &async.go, note_told));
+	sem_post(&async.go);
+	while (atomic_load(&async.count) < 1000)
+		sem_wait(&async.called);
+	ASSERT_GT(500, atomic_load(&async_told_after));
+	/* The last of the others has been told. */
+	ASSERT_TRUE(COMES_TRUE(!count_watchers(), IDLE_LIMIT));
+	ASSERT_EQ(0, async_errors);
+}
+
 static int calls_in_child(void *arg)
 {
 	char *const argv[] = { "sh", NULL };

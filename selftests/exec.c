@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -556,6 +557,66 @@ TEST_F(exec, left_beside_many_grants)
 	ASSERT_FAILS(EINVAL, avfork_exec(&self->opts, SH, argv, NULL));
 	close(wire[0]);
 	close(wire[1]);
+}
+
+/* A pipe must not be taken for a descriptor that is granted and not open. */
+TEST_F(exec, grant_of_closed)
+{
+	struct avfork_fd fd = { .child_fd = 5 };
+	int out, i, first = dup(2);
+
+	close(first);
+	self->opts.fds = &fd;
+	self->opts.nr_fds = 1;
+	for (i = 0; i < 4; i++) {
+		fd.parent_fd = first + i;
+		ASSERT_FAILS(EBADF, avfork_exec(&self->opts, TRUE, argv_true,
+						NULL));
+	}
+	self->opts.left = NULL;
+	for (i = 0; i < 4; i++) {
+		fd.parent_fd = first + i;
+		ASSERT_FAILS(EBADF, avfork_exec_pipes(&self->opts, TRUE,
+						      argv_true, NULL, NULL,
+						      &out, NULL));
+	}
+}
+
+TEST_F(exec, left_below_the_highest_grant)
+{
+	struct avfork_fd fd = { .parent_fd = 2 };
+	struct rlimit limit;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	fd.child_fd = limit.rlim_cur - 1;
+	self->opts.fds = &fd;
+	self->opts.nr_fds = 1;
+	self->opts.flags = AVFORK_INHERIT_FDS;
+	ASSERT_EQ(127, reap(avfork_exec(&self->opts, NOWHERE, argv_true, NULL)));
+	ASSERT_EQ(ENOENT, end_of(self->left));
+}
+
+/* Below it is nothing that may be written to. */
+TEST_F(exec, on_the_smallest_stack)
+{
+	const int flags[] = { 0, AVFORK_SEARCH_PATH, AVFORK_SYNC };
+	const size_t size = AVFORK_STACK_MIN;
+	char *map = mmap(NULL, 2 * 65536, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	ASSERT_NE(MAP_FAILED, map);
+	self->opts.stack = map + 65536;
+	ASSERT_EQ(0, mprotect(self->opts.stack, 65536, PROT_READ | PROT_WRITE));
+	self->opts.stack_size = size;
+	for (i = 0; i < 3; i++) {
+		self->opts.flags = flags[i];
+		ASSERT_EQ(0, reap(avfork_exec(&self->opts,
+					      flags[i] & AVFORK_SEARCH_PATH ?
+					      "true" : TRUE, argv_true, NULL)));
+		ASSERT_EQ(0, end_of(self->left));
+	}
+	munmap(map, 2 * 65536);
 }
 
 /* AVFORK_SEARCH_PATH */

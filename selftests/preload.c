@@ -724,6 +724,11 @@ TEST_F(program, cgroup_of_closed)
 		      "error: EBADF\n");
 }
 
+TEST_F(program, handler_knows_pid)
+{
+	ASSERT_PRINTS("handler_knows_pid", "unknown: 0\n");
+}
+
 /* Beside "clone", which waits, for a control. */
 TEST_F(program, returns_before_exec)
 {

@@ -1122,6 +1122,36 @@ static void case_single_threaded(void)
 }
 
 /* An ordinary user's process, which may have one more. */
+static volatile pid_t handled;
+static volatile sig_atomic_t unknown;
+
+static void look_for_pid(int signal)
+{
+	unknown += !handled;
+}
+
+/* As a shell's list of jobs: what has ended is what has been made. */
+static void case_handler_knows_pid(void)
+{
+	char *argv[] = { "true", NULL };
+	cpu_set_t cpus;
+	int i;
+
+	/* On one CPU the child is often gone when the call returns. */
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	signal(SIGCHLD, look_for_pid);
+	for (i = 0; i < 300; i++) {
+		handled = 0;
+		CHECK(!posix_spawnp((pid_t *)&handled, "true", NULL, NULL, argv,
+				    environ));
+		while (waitpid(handled, NULL, 0) < 0)
+			CHECK(errno == EINTR);
+	}
+	printf("unknown: %d\n", unknown);
+}
+
 /* A process that opens the other end of "fifo" when @told is, or after five seconds. */
 static pid_t fork_opener(int told)
 {
@@ -1733,6 +1763,7 @@ static const struct {
 	CASE(unseen),
 	CASE(no_malloc),
 	CASE(single_threaded),
+	CASE(handler_knows_pid),
 	CASE(returns_before_exec),
 	CASE(one_more_process),
 	CASE(small_stack),
