@@ -1244,7 +1244,9 @@ static int copy_of_guest(void *arg)
 TEST(in_a_child_of_vfork_in_a_copy_of_a_child)
 {
 	ASSERT_PASSED(reap(avfork(copy_of_guest, "")));
-	ASSERT_PASSED(reap(avforkx(AVFORK_SYNC, copy_of_guest, NULL)));
+	/* A sanitizer's vfork() clears all between this child's stack and its thread's. */
+	if (!SANITIZED)
+		ASSERT_PASSED(reap(avforkx(AVFORK_SYNC, copy_of_guest, NULL)));
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
 }
 
