@@ -18,6 +18,7 @@
 #include "guard.h"
 #include "keeper.h"
 #include "pool.h"
+#include "sanitizer.h"
 #include "thread.h"
 
 /**
@@ -53,6 +54,7 @@ static void *keeper_thread(void *arg)
 		keeper->error = errno;
 		keeper->tid = (pid_t)syscall(SYS_gettid);
 	}
+	tsan_before(loan.word);
 	pool_put(&loan);
 	if (pid >= 0 && reaps)
 		guard_reap(pid);
@@ -88,6 +90,7 @@ pid_t keeper_spawn(struct child *child, pid_t (*spawn)(struct child *child),
 		child->pid = -1;
 	} else {
 		loan_wait_while(&keeper.loan, LOAN_STARTING);
+		tsan_after(keeper.loan.word);
 		error = keeper.error;
 		if (child->pid < 0)
 			thread_wait_gone(keeper.tid);
