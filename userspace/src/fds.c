@@ -80,16 +80,24 @@ int fd_above_stdio(int fd)
 	return high;
 }
 
+int fds_check_new(const struct avfork_opts *opts, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < opts->nr_fds; i++) {
+		if (opts->fds[i].parent_fd == fd) {
+			errno = EBADF;
+			return -1;
+		}
+	}
+	return 0;
+}
+
 struct avfork_fd *fds_extend(struct avfork_opts *opts, size_t nr)
 {
 	size_t had = opts->nr_fds;
 	struct avfork_fd *fds;
-	size_t i;
 
-	/* A descriptor that is made from here on must not be taken for one of them. */
-	for (i = 0; i < had && had <= AVFORK_FD_LIMIT; i++)
-		if (fcntl(opts->fds[i].parent_fd, F_GETFD) < 0)
-			return NULL;
 	if (had > AVFORK_FD_LIMIT) {
 		errno = EMFILE;
 		return NULL;

@@ -18,9 +18,14 @@ void close_from(int first);
 int fd_above_stdio(int fd);
 
 /*
+ * @fd, which may be -1, has just been made: a grant of @opts that names its number is
+ * of a descriptor that was not open. 0, or -1 with errno EBADF.
+ */
+int fds_check_new(const struct avfork_opts *opts, int fd);
+
+/*
  * Give @opts a copy of its grants with room for @nr more, which are counted. Return:
- * where these go, for free(opts->fds) later, or NULL with errno EBADF, EMFILE
- * or ENOMEM.
+ * where these go, for free(opts->fds) later, or NULL with errno EMFILE or ENOMEM.
  */
 struct avfork_fd *fds_extend(struct avfork_opts *opts, size_t nr);
 

@@ -79,7 +79,8 @@ static int make_pipe(const struct avfork_opts *opts, int ends[2])
 	ends[0] = fd_above_stdio(ends[0]);
 	ends[1] = opts->flags & AVFORK_INHERIT_FDS ?
 		  not_granted(opts, ends[1]) : fd_above_stdio(ends[1]);
-	if (ends[0] >= 0 && ends[1] >= 0)
+	if (ends[0] >= 0 && ends[1] >= 0 && !fds_check_new(opts, ends[0]) &&
+	    !fds_check_new(opts, ends[1]))
 		return 0;
 	if (ends[0] >= 0)
 		syscall(SYS_close, ends[0]);

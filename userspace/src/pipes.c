@@ -54,7 +54,7 @@ pid_t avfork_exec_pipes(const struct avfork_opts *opts, const char *path,
 {
 	struct ends ends = { { -1, -1, -1 }, { -1, -1, -1 } };
 	int *const wanted[3] = { in, out, err && err == out ? NULL : err };
-	struct avfork_opts with_pipes;
+	struct avfork_opts asked, with_pipes;
 	struct avfork_fd *grant;
 	pid_t pid = -1;
 	int fd;
@@ -63,13 +63,17 @@ pid_t avfork_exec_pipes(const struct avfork_opts *opts, const char *path,
 		errno = EINVAL;
 		return -1;
 	}
-	if (opts_copy(&with_pipes, opts))
+	if (opts_copy(&asked, opts))
 		return -1;
+	with_pipes = asked;
 	grant = fds_extend(&with_pipes, !!in + !!out + !!err);
 	if (!grant)
 		return -1;
 	for (fd = 0; fd < 3; fd++) {
 		if (wanted[fd] && make_pipe(&ends, fd))
+			goto close_all;
+		if (fds_check_new(&asked, ends.ours[fd]) ||
+		    fds_check_new(&asked, ends.theirs[fd]))
 			goto close_all;
 		if (wanted[fd] || (fd == 2 && err))
 			*grant++ = (struct avfork_fd) {
