@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../src/spawn.h"
 #include "async.h"
 
 /*
@@ -79,24 +80,13 @@ static bool is_program(const char *path)
 
 static bool is_found(const char *file, const char *path)
 {
-	size_t file_size = strlen(file) + 1, length;
-	char name[PATH_MAX], *end;
+	char name[PATH_MAX];
 
 	if (!path || strchr(file, '/'))
 		return is_program(file);
-	for (; *file; path += length + 1) {
-		length = strcspn(path, ":");
-		if (length + 1 + file_size <= sizeof(name)) {
-			end = mempcpy(name, path, length);
-			if (length)
-				*end++ = '/';
-			memcpy(end, file, file_size);
-			if (is_program(name))
-				return true;
-		}
-		if (!path[length])
-			break;
-	}
+	while (*file && search_next(&path, file, name, sizeof(name)))
+		if (is_program(name))
+			return true;
 	return false;
 }
 

@@ -34,43 +34,51 @@ static size_t longest(const char *path)
 	}
 }
 
+bool search_next(const char **path, const char *file, char *name, size_t size)
+{
+	size_t file_size = strlen(file) + 1;
+	const char *directory;
+
+	while ((directory = *path)) {
+		size_t length = strcspn(directory, ":");
+		char *end;
+
+		*path = directory[length] ? directory + length + 1 : NULL;
+		if (length + 1 + file_size > size)
+			continue;
+		end = mempcpy(name, directory, length);
+		/* An empty one is the working directory. */
+		if (length)
+			*end++ = '/';
+		memcpy(end, file, file_size);
+		return true;
+	}
+	return false;
+}
+
 /* On a stack that may be the caller's, and a small one. */
 static void search_along(const char *file, const char *path, char *const argv[],
 			 char *const envp[])
 {
-	size_t file_size = strlen(file) + 1;
-	char name[longest(path) + 1 + file_size];
+	char name[longest(path) + 1 + strlen(file) + 1];
 	bool denied = false;
 
 	errno = ENOENT;
-	for (;;) {
-		size_t length = strcspn(path, ":");
-
-		if (length < PATH_MAX) {
-			char *end = mempcpy(name, path, length);
-
-			/* An empty one is the working directory. */
-			if (length)
-				*end++ = '/';
-			memcpy(end, file, file_size);
-			exec_bare(name, argv, envp);
-			switch (errno) {
-			case EACCES:
-				denied = true;
-				break;
-			case ENOENT:
-			case ENOTDIR:
-			case ENODEV:
-			case ESTALE:
-			case ETIMEDOUT:
-				break;
-			default:
-				return;
-			}
-		}
-		if (!path[length])
+	while (search_next(&path, file, name, sizeof(name))) {
+		exec_bare(name, argv, envp);
+		switch (errno) {
+		case EACCES:
+			denied = true;
 			break;
-		path += length + 1;
+		case ENOENT:
+		case ENOTDIR:
+		case ENODEV:
+		case ESTALE:
+		case ETIMEDOUT:
+			break;
+		default:
+			return;
+		}
 	}
 	if (denied)
 		errno = EACCES;

@@ -41,6 +41,12 @@ pid_t exec_shell(const struct avfork_opts *opts, const char *command,
 #define SEARCH_DEFAULT "/bin:/usr/bin"	/* where there is no PATH */
 
 /*
+ * Put in @name, of @size bytes, @file in the first of the directories in *@path with
+ * which it fits. *@path moves on, and is NULL behind the last. False: there is none.
+ */
+bool search_next(const char **path, const char *file, char *name, size_t size);
+
+/*
  * execve(2) or, unless @path is NULL, execvpe(3) in the directories of that; but a
  * file which is no program is no shell script either. Returns, with errno set, when
  * nothing could be run.
