@@ -65,19 +65,54 @@ void close_from(int first)
 		close_each(first);
 }
 
+static bool is_granted(const struct avfork_fd *grants, size_t nr, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		if (grants[i].child_fd == fd)
+			return true;
+	return fd <= STDERR_FILENO;
+}
+
+int fd_apart(int fd, const struct avfork_fd *grants, size_t nr)
+{
+	int moved = fd, next = STDERR_FILENO + 1;
+
+	if (fd < 0)
+		return fd;
+	while (moved >= 0 && is_granted(grants, nr, moved)) {
+		if (moved != fd)
+			close_bare(moved);
+		moved = fcntl(fd, F_DUPFD_CLOEXEC, next);
+		next = moved + 1;
+	}
+	/* Where RLIMIT_NOFILE allows no number as high as that. */
+	if (moved < 0 && errno == EINVAL)
+		errno = EMFILE;
+	if (moved != fd)
+		close_bare(fd);
+	return moved;
+}
+
 int fd_above_stdio(int fd)
 {
-	int high;
+	return fd_apart(fd, NULL, 0);
+}
 
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	/* Where RLIMIT_NOFILE allows no number as high as that. */
-	if (high < 0 && errno == EINVAL)
-		errno = EMFILE;
+int fds_above_stdio(int fds[2])
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		fds[i] = fd_above_stdio(fds[i]);
+	if (fds[0] >= 0 && fds[1] >= 0)
+		return 0;
 	/* Unlike close(), no cancellation point. */
-	close_bare(fd);
-	return high;
+	for (i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close_bare(fds[i]);
+	return -1;
 }
 
 int fds_check_new(const struct avfork_opts *opts, int fd)

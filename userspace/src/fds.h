@@ -17,6 +17,12 @@ void close_from(int first);
  */
 int fd_above_stdio(int fd);
 
+/* The same for both, or neither. 0, or -1 with errno and both closed. */
+int fds_above_stdio(int fds[2]);
+
+/* The same as fd_above_stdio(), under a number that none of the @nr @grants give. */
+int fd_apart(int fd, const struct avfork_fd *grants, size_t nr);
+
 /*
  * @fd, which may be -1, has just been made: a grant of @opts that names its number is
  * of a descriptor that was not open. 0, or -1 with errno EBADF.

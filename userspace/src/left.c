@@ -42,48 +42,18 @@ static int number_for(const struct avfork_opts *opts)
 	return free ? 63 - __builtin_clzll(free) : beyond;
 }
 
-static bool is_granted(const struct avfork_opts *opts, int fd)
-{
-	size_t i;
-
-	for (i = 0; i < opts->nr_fds; i++)
-		if (opts->fds[i].child_fd == fd)
-			return true;
-	return fd <= STDERR_FILENO;
-}
-
-/* Have @fd under a number that @opts do not grant: a copy of our table has it, too. */
-static int not_granted(const struct avfork_opts *opts, int fd)
-{
-	int moved = fd, next = STDERR_FILENO + 1;
-
-	while (moved >= 0 && is_granted(opts, moved)) {
-		if (moved != fd)
-			syscall(SYS_close, moved);
-		moved = fcntl(fd, F_DUPFD_CLOEXEC, next);
-		next = moved + 1;
-	}
-	/* For a number as high as that. */
-	if (moved < 0 && errno == EINVAL)
-		errno = EMFILE;
-	if (moved != fd)
-		syscall(SYS_close, fd);
-	return moved;
-}
-
 /* @ends[0] is for reading. None is standard input, output or error. */
 static int make_pipe(const struct avfork_opts *opts, int ends[2])
 {
-	if (pipe2(ends, O_CLOEXEC))
+	if (pipe2(ends, O_CLOEXEC) || fds_above_stdio(ends))
 		return -1;
-	ends[0] = fd_above_stdio(ends[0]);
-	ends[1] = opts->flags & AVFORK_INHERIT_FDS ?
-		  not_granted(opts, ends[1]) : fd_above_stdio(ends[1]);
-	if (ends[0] >= 0 && ends[1] >= 0 && !fds_check_new(opts, ends[0]) &&
+	/* A copy of our table has it under the same number. */
+	if (opts->flags & AVFORK_INHERIT_FDS)
+		ends[1] = fd_apart(ends[1], opts->fds, opts->nr_fds);
+	if (ends[1] >= 0 && !fds_check_new(opts, ends[0]) &&
 	    !fds_check_new(opts, ends[1]))
 		return 0;
-	if (ends[0] >= 0)
-		syscall(SYS_close, ends[0]);
+	syscall(SYS_close, ends[0]);
 	if (ends[1] >= 0)
 		syscall(SYS_close, ends[1]);
 	return -1;

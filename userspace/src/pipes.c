@@ -40,12 +40,12 @@ static int make_pipe(struct ends *ends, int fd)
 {
 	int pair[2];
 
-	if (pipe2(pair, O_CLOEXEC))
+	if (pipe2(pair, O_CLOEXEC) || fds_above_stdio(pair))
 		return -1;
 	/* 0 is read by the program; the others are by us. */
-	ends->ours[fd] = fd_above_stdio(pair[!fd]);
-	ends->theirs[fd] = fd_above_stdio(pair[!!fd]);
-	return ends->ours[fd] < 0 || ends->theirs[fd] < 0 ? -1 : 0;
+	ends->ours[fd] = pair[!fd];
+	ends->theirs[fd] = pair[!!fd];
+	return 0;
 }
 
 pid_t avfork_exec_pipes(const struct avfork_opts *opts, const char *path,

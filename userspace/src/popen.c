@@ -129,15 +129,11 @@ static int make_ends(const char *mode, int ends[2])
 	if (mode[1] ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) :
 		      pipe2(pair, O_CLOEXEC))
 		return -1;
-	ends[0] = fd_above_stdio(pair[*mode == 'w']);
-	ends[1] = fd_above_stdio(pair[*mode != 'w']);
-	if (ends[0] >= 0 && ends[1] >= 0)
-		return 0;
-	if (ends[0] >= 0)
-		close(ends[0]);
-	if (ends[1] >= 0)
-		close(ends[1]);
-	return -1;
+	if (fds_above_stdio(pair))
+		return -1;
+	ends[0] = pair[*mode == 'w'];
+	ends[1] = pair[*mode != 'w'];
+	return 0;
 }
 
 /* A stream for a shell's @command or, where that is NULL, for @argv. */
