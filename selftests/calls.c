@@ -29,12 +29,6 @@
 	"i=0; while [ $i -lt 100 ]; do"					\
 	" [ -e /proc/$$/fd/$i ] && echo $i; i=$((i+1)); done"
 
-#define ASSERT_FAILS(error, call) do {					\
-	errno = 0;							\
-	ASSERT_EQ(-1, call);						\
-	ASSERT_EQ(error, errno);					\
-} while (0)
-
 /* For those that return a stream. */
 #define ASSERT_NO_STREAM(error, call) do {				\
 	errno = 0;							\

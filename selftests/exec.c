@@ -24,12 +24,6 @@
 #define TRUE	"/bin/true"
 #define NOWHERE	"/nonexistent/program"
 
-#define ASSERT_FAILS(error, call) do {					\
-	errno = 0;							\
-	ASSERT_EQ(-1, call);						\
-	ASSERT_EQ(error, errno);					\
-} while (0)
-
 static char *const argv_true[] = { "true", NULL };
 
 /* What a child waits for, and what it has seen. */

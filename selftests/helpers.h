@@ -60,6 +60,13 @@ static void __attribute__((constructor)) failure_map(void)
 		TH_LOG("failed at line %d (errno %d)", failure->line,	\
 		       failure->error)
 
+/* For calls that return -1 with errno. */
+#define ASSERT_FAILS(error, call) do {					\
+	errno = 0;							\
+	ASSERT_EQ(-1, call);						\
+	ASSERT_EQ(error, errno);					\
+} while (0)
+
 /* How @pid ends: its exit status, or minus the signal that killed it. */
 static inline int reap(pid_t pid)
 {

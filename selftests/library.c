@@ -38,12 +38,6 @@
 	ASSERT_TRUE(threads_leave());					\
 } while (0)
 
-#define ASSERT_FAILS(error, call) do {					\
-	errno = 0;							\
-	ASSERT_EQ(-1, call);						\
-	ASSERT_EQ(error, errno);					\
-} while (0)
-
 TEST(exit_status_is_the_return_value)
 {
 	static const int values[][2] = {
