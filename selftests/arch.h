@@ -12,7 +12,7 @@
  *   start_read()       where a stopped task goes on
  *   restarts_call()    whether a signal handler returns to a system call
  *   is_user_address()  whether an address may be a child's
- *   FUZZ_ENTRIES       where children begin that end in odd ways
+ *   FUZZ_ENTRIES       where children begin that end in odd ways, at FUZZ_LABELS
  *
  * Assembly is in strings, for those who use it. Its labels are global: gcc may
  * take the address of a local one by way of the global offset table, which on
@@ -49,6 +49,11 @@ struct start {
 	unsigned long arg;
 	int nr;
 };
+
+#define FUZZ_LABELS							\
+	"	.globl	entry_exit, entry_push, entry_undefined\n"	\
+	"	.globl	entry_breakpoint, entry_halt, entry_null\n"	\
+	"	.globl	entry_divide, entry_sigreturn\n"
 
 #if defined(__x86_64__)
 #include "arch/x86.h"

@@ -309,9 +309,7 @@ static inline bool is_user_address(unsigned long address)
 
 #define FUZZ_ENTRIES							\
 	".pushsection .text\n"						\
-	"	.globl	entry_exit, entry_push, entry_undefined\n"	\
-	"	.globl	entry_breakpoint, entry_halt, entry_null\n"	\
-	"	.globl	entry_divide, entry_sigreturn\n"		\
+	FUZZ_LABELS							\
 	"entry_push:\n"							\
 	"	str x1, [sp, -16]!; ldr x1, [sp], 16\n"			\
 	"entry_exit:\n"							\
