@@ -144,8 +144,9 @@ test: module selftests $(bench)
 
 # What is the same on every backend. Two of them need no module, and so no VM.
 # The last of them set, or count, what the whole machine has.
-backend_tests := $(addprefix $(selftests)/,library pool calls exec hazards lifetime \
-	descriptors reaping inherited sync caller-static caller-tls)
+backend_tests := $(addprefix $(selftests)/,library options hidden nested backend \
+	calls popen system async shortage exec pool copies devicefd workers hazards \
+	lifetime descriptors reaping inherited sync caller-static caller-tls)
 # Compilers take long in a VM.
 host_tests := $(addprefix $(selftests)/,examples.sh manual.sh bindings.sh)
 vm_tests := $(addprefix $(selftests)/,memory stress)
@@ -314,8 +315,8 @@ check-sanitized: check-address check-thread
 # Whatever is found ends the process that did it, and so fails its test: many a
 # child has no descriptor for a report. echo is static, as no sanitizer can be.
 # Leaks are not looked for: mapped memory, where the pool has its pointers, counts
-# for nothing there. Not pool: it counts mappings, and forks while other threads hold
-# the sanitizer's locks.
+# for nothing there. Not pool and its kin: they count mappings, and fork while other
+# threads hold the sanitizer's locks.
 address := $(build)/check/address
 sanitize := -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover \
 	-fno-omit-frame-pointer
@@ -323,7 +324,8 @@ sanitize := -fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recove
 # takes the frames of a thread that was cancelled for ones that are still in use.
 asan_options := detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0
 asan_options := $(asan_options):use_sigaltstack=0
-address_tests := library calls exec hazards descriptors reaping
+address_tests := library options hidden nested backend calls popen system async \
+	shortage exec hazards descriptors reaping
 
 check-address: selftests
 	rm -rf $(address)
@@ -351,7 +353,7 @@ check-thread: selftests
 # Statically linked with musl, which comes without the kernel's headers.
 musl := $(build)/check/musl
 musl_cflags := -O2 -g -idirafter $(musl)/include
-musl_tests := library exec descriptors reaping
+musl_tests := library options hidden nested backend exec descriptors reaping
 
 check-musl: selftests
 	@qemu/setup musl-tools >/dev/null
