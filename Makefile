@@ -145,7 +145,7 @@ test: module selftests $(bench)
 # What is the same on every backend. Two of them need no module, and so no VM.
 # The last of them set, or count, what the whole machine has.
 backend_tests := $(addprefix $(selftests)/,library options hidden nested backend \
-	calls popen system async shortage exec pool copies devicefd workers hazards \
+	calls popen system async shortage exec pool copies workers hazards \
 	lifetime descriptors reaping inherited sync caller-static caller-tls)
 # Compilers take long in a VM.
 host_tests := $(addprefix $(selftests)/,examples.sh manual.sh bindings.sh)
