@@ -679,11 +679,12 @@ static volatile bool endless = true;
 
 static int overflow_stack(void *unused)
 {
-	volatile char page[4096];
+	/* No longer than a page, lest it reach beyond the guard. */
+	volatile char frame[4096];
 
-	page[0] = 0;
-	/* The page is still needed when the call has returned. */
-	return endless ? overflow_stack(NULL) + page[0] : 0;
+	frame[0] = 0;
+	/* The frame is still needed when the call has returned. */
+	return endless ? overflow_stack(NULL) + frame[0] : 0;
 }
 
 static int call_abort(void *unused)

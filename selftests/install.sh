@@ -159,15 +159,17 @@ again_and_gone()
 }
 try "installed once more and uninstalled, it leaves nothing" again_and_gone
 
-distribution="prefix=/usr libdir=/usr/lib/x86_64-linux-gnu"
+# Debian's name of this machine's architecture.
+triplet=$(uname -m)-linux-gnu
+distribution="prefix=/usr libdir=/usr/lib/$triplet"
 multiarch()
 {
 	make_in_source install $distribution || return
-	use_pkg_config /usr/lib/x86_64-linux-gnu
-	[ -x "$root/usr/lib/x86_64-linux-gnu/libavfork.so.0" ] &&
+	use_pkg_config /usr/lib/$triplet
+	[ -x "$root/usr/lib/$triplet/libavfork.so.0" ] &&
 		[ -f "$root/usr/share/man/man3/avfork.3" ] &&
 		[ "$(pkg-config --variable=libdir libavfork)" = \
-			"$root/usr/lib/x86_64-linux-gnu" ]
+			"$root/usr/lib/$triplet" ]
 }
 try "a distribution chooses its folders" multiarch
 try "the example builds there" example

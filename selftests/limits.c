@@ -297,7 +297,7 @@ static int eat(void *unused)
 				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t i;
 
-	for (i = 0; i < TOO_MUCH; i += 4096)
+	for (i = 0; i < TOO_MUCH; i += PAGE)
 		((volatile char *)memory)[i] = 1;
 	return 1;
 }

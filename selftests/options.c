@@ -200,12 +200,16 @@ TEST(own_stack_errors)
 	ASSERT_NOTHING_LEFT(nr_fds);
 }
 
+/* What the frames above that of use_stack() may have. */
+#define FRAMES 4096L
+
 /* Touch @arg bytes of stack. */
 static int __attribute__((noinline)) use_stack(void *arg)
 {
 	size_t size = (size_t)arg, at;
 	volatile char *bytes = __builtin_alloca(size);
 
+	/* In steps no longer than a page, in order. */
 	for (at = size; at > 4096; at -= 4096)
 		bytes[at - 1] = 1;
 	bytes[0] = 1;
@@ -219,13 +223,12 @@ TEST(stack_size)
 	};
 	unsigned int nr_fds;
 
-	/* All but a page, for the frames above. */
 	ASSERT_EQ(0, reap(avfork_with(&opts, use_stack,
-				      (void *)(MIB - 4096L))));
-	ASSERT_EQ(0, reap(avfork(use_stack, (void *)(256 * 1024L - 4096))));
+				      (void *)(MIB - FRAMES))));
+	ASSERT_EQ(0, reap(avfork(use_stack, (void *)(256 * 1024 - FRAMES))));
 	opts.stack_size = 1;
 	ASSERT_EQ(0, reap(avfork_with(&opts, use_stack,
-				      (void *)(256 * 1024L - 4096))));
+				      (void *)(256 * 1024 - FRAMES))));
 	nr_fds = count_fds();
 
 	opts.stack_size = SIZE_MAX;
@@ -248,6 +251,9 @@ TEST(stack_overflow)
 }
 
 /* What is refused. */
+
+/* More than that nobody can mean. */
+#define OPTS_SIZE_MAX 4096
 
 TEST(opts_size)
 {
@@ -273,7 +279,7 @@ TEST(opts_size)
 	ASSERT_FAILS(EINVAL, avfork_with(opts, return_arg, NULL));
 	opts->size = sizeof(opts->size);
 	ASSERT_FAILS(EINVAL, avfork_with(opts, return_arg, NULL));
-	opts->size = page + 1;
+	opts->size = OPTS_SIZE_MAX + 1;
 	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
 	opts->size = SIZE_MAX;
 	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
@@ -290,8 +296,8 @@ TEST(opts_size)
 	ASSERT_FAILS(E2BIG, avfork_with(opts, return_arg, NULL));
 	end[-24] = 0;
 	memset(map, 0, 2 * page);
-	opts = (void *)(end - 4096);
-	opts->size = 4096;
+	opts = (void *)(end - OPTS_SIZE_MAX);
+	opts->size = OPTS_SIZE_MAX;
 	ASSERT_EQ(7, reap(avfork_with(opts, return_arg, (void *)7)));
 }
 

@@ -104,6 +104,7 @@ TEST(four_hundred_at_work)
 {
 	static struct worker workers[CROWD_MAX];
 	char *tls[CROWD_MAX], *stacks[CROWD_MAX];
+	const long page = sysconf(_SC_PAGESIZE);
 	pthread_t thread;
 	void *rounds;
 	sem_t go;
@@ -137,7 +138,7 @@ TEST(four_hundred_at_work)
 	for (i = 1; i < CROWD_MAX; i++) {
 		ASSERT_NE(tls[i - 1], tls[i]);
 		/* Each has 256 KiB and a guard page of its own. */
-		ASSERT_LE(stacks[i - 1] + 256 * 1024 + 4096, stacks[i]);
+		ASSERT_LE(stacks[i - 1] + 256 * 1024 + page, stacks[i]);
 	}
 	ASSERT_TRUE(threads_leave());
 }
