@@ -4,7 +4,7 @@
  *
  *   sys6()             a system call, and nothing of libc's
  *   sys_child()        one that makes a child with a stack of its own
- *   compat_sys()       one of those that 32-bit programs make
+ *   compat_sys()       one of those that 32-bit programs make, perhaps by one
  *   struct registers   what a child finds in its registers, as REGISTERS_ENTRY
  *                      stores it; what a parent has in them that a child must
  *                      not get; how they are at the start
@@ -33,6 +33,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 

@@ -440,8 +440,8 @@ TEST_F(caller, under_seccomp)
 }
 
 /* The numbers of 32-bit programs, the same on all architectures here. */
-#define COMPAT_getpid	20
 #define COMPAT_ioctl	54
+#define COMPAT_getuid	199
 
 TEST_F(caller, of_32_bits)
 {
@@ -452,7 +452,7 @@ TEST_F(caller, of_32_bits)
 
 	pid = fork();
 	if (!pid)
-		_exit(compat_sys(COMPAT_getpid, 0, 0, 0) != getpid());
+		_exit(compat_sys(COMPAT_getuid, 0, 0, 0) != getuid());
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	if (status)
 		SKIP(return, "no system calls of 32-bit programs here");
