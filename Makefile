@@ -83,9 +83,9 @@ module: $(kbuild_dir)/avfork.ko
 
 module_sources := Kbuild $(shell find module uapi -type f)
 
-$(kbuild_dir)/avfork.ko: $(module_sources) $(kernel)
+$(kbuild_dir)/avfork.ko: $(module_sources) VERSION $(kernel)
 	@mkdir -p $(kbuild_dir)
-	cp -rp Kbuild module uapi $(kbuild_dir)
+	cp -rp Kbuild VERSION module uapi $(kbuild_dir)
 	$(within) $(MAKE) -C $(KDIR) M=$(kbuild_dir) modules
 	@touch $@
 
@@ -259,7 +259,7 @@ check: check-module check-style check-lib check-abi check-manual check-packaging
 check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
 	mkdir -p $(build)/check/module
-	cp -rp Kbuild module uapi $(build)/check/module
+	cp -rp Kbuild VERSION module uapi $(build)/check/module
 	$(within) $(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(build)/check/module \
 		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules \
 		2>$(build)/check/module.log || \

@@ -28,6 +28,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/seccomp.h>
+#include <linux/stringify.h>
 #include <linux/uaccess.h>
 
 #include "arch/arch.h"
@@ -237,5 +238,5 @@ module_exit(avfork_exit);
 
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The avfork authors");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(__stringify(AVFORK_VERSION));
 MODULE_DESCRIPTION("Asynchronous vfork: processes that start with only what they are granted");

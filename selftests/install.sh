@@ -23,6 +23,7 @@ defaults()
 must_install "make install asks for no packages and no privileges" defaults
 
 lib=usr/local/lib
+version=$(cat "$source/VERSION")
 use_pkg_config /$lib
 
 # The manual is looked at below.
@@ -37,8 +38,8 @@ installed()
 	$lib/libavfork-preload.so: 755
 	$lib/libavfork.a: 644
 	$lib/libavfork.so:libavfork.so.0 777
-	$lib/libavfork.so.0:libavfork.so.0.1.0 777
-	$lib/libavfork.so.0.1.0: 755
+	$lib/libavfork.so.0:libavfork.so.$version 777
+	$lib/libavfork.so.$version: 755
 	$lib/pkgconfig/libavfork.pc: 644
 	END
 	diff -B "$dir/expected" "$dir/found"
@@ -52,7 +53,8 @@ manual()
 		[ -f "$page" ] || { echo "no page for $name"; return 1; }
 		[ "$(stat -L -c %a "$page")" = 644 ] || return
 	done
-	[ -f "$root/usr/local/share/man/man4/avfork.4" ]
+	page=$root/usr/local/share/man/man4/avfork.4
+	[ -f "$page" ] && grep -qx "\.Os avfork $version" "$page"
 }
 try "a manual page for each function, and for the device" manual
 
@@ -83,7 +85,7 @@ try "avfork-preload runs a program with the library" command_runs
 
 says()
 {
-	[ "$(pkg-config --modversion libavfork)" = 0.1.0 ] &&
+	[ "$(pkg-config --modversion libavfork)" = $version ] &&
 		pkg-config --static --libs libavfork | grep -q -e -pthread
 }
 try "pkg-config knows its version, and what a static link needs" says
