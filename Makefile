@@ -255,6 +255,7 @@ endif
 
 # Each of these finds what the others miss; none may find anything.
 check: check-module check-style check-lib check-abi check-manual check-packaging
+check: check-licenses
 
 check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
@@ -375,6 +376,10 @@ check-manual: setup
 check-packaging:
 	packaging/check $(KERNEL)
 
+# In a checkout: git knows which files are meant.
+check-licenses:
+	[ ! -e .git ] || packaging/licenses
+
 clean:
 	rm -rf $(build)
 
@@ -382,5 +387,5 @@ FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
 .PHONY: bench bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-abi check-manual
-.PHONY: check-packaging abi-record
+.PHONY: check-packaging check-licenses abi-record
 .PHONY: check-sanitized check-address check-thread check-musl suites run-suites
