@@ -59,6 +59,7 @@ help:
 	@echo 'make modules_install  the module, to $$INSTALL_MOD_PATH/lib/modules'
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
 	@echo 'make install    the library, its headers, its manual pages: to $$DESTDIR$$prefix'
+	@echo 'make dist       the source as build/avfork-$$VERSION.tar.gz, the same bytes each time'
 	@echo 'make uninstall  remove just that'
 	@echo 'make clean      remove build/'
 	@echo
@@ -255,7 +256,7 @@ endif
 
 # Each of these finds what the others miss; none may find anything.
 check: check-module check-style check-lib check-abi check-manual check-packaging
-check: check-licenses
+check: check-licenses check-dist
 
 check-module: $(kbuild_dir)/kernel/version
 	rm -rf $(build)/check/module
@@ -380,6 +381,20 @@ check-packaging:
 check-licenses:
 	[ ! -e .git ] || packaging/licenses
 
+# The same tarball under another umask, time zone, clock, and from another clone.
+check-dist:
+	@[ ! -e .git ] || { \
+	dir=$(build)/check/dist; \
+	rm -rf $$dir && mkdir -p $$dir/again && \
+	git clone -q . $$dir/clone && \
+	packaging/dist $$dir && sleep 1 && ( umask 077; \
+		TZ=Asia/Tokyo $$dir/clone/packaging/dist $$dir/again ) && \
+	cmp $$dir/*.tar.gz $$dir/again/*.tar.gz; }
+
+dist:
+	@mkdir -p $(build)
+	@packaging/dist $(build)
+
 clean:
 	rm -rf $(build)
 
@@ -387,5 +402,5 @@ FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
 .PHONY: bench bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-abi check-manual
-.PHONY: check-packaging check-licenses abi-record
+.PHONY: check-packaging check-licenses check-dist dist abi-record
 .PHONY: check-sanitized check-address check-thread check-musl suites run-suites
