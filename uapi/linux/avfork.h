@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Reported by AVFORK_IOC_INFO; grows when the interface does. */
-#define AVFORK_ABI_VERSION	3
+#define AVFORK_ABI_VERSION	4
 
 /* Return when the child has left the shared memory, as vfork(2) does. */
 #define AVFORK_SYNC		0x1
@@ -32,6 +32,12 @@
 #define AVFORK_NNP		0x80
 /* Have the caller's descriptor table itself until exec, and so no grants. */
 #define AVFORK_SHARE_FDS	0x100
+
+/* What a prepared child inherits or dies with: flags of AVFORK_IOC_PREPARE. */
+#define AVFORK_PREPARE_FLAGS	(AVFORK_INTO_CGROUP | AVFORK_INHERIT_SIGNALS | \
+				 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP)
+/* What it is granted: flags of AVFORK_IOC_START. */
+#define AVFORK_START_FLAGS	(AVFORK_STDIO | AVFORK_INHERIT_FDS)
 
 /* More grants than this, or a number of this or above, are beyond any limit. */
 #define AVFORK_FD_LIMIT		1048576
@@ -56,6 +62,12 @@ struct avfork_fd {
 
 /**
  * struct avfork_args - how a child starts
+ *
+ * AVFORK_IOC_SPAWN takes all of it. A prepared child is made and started by two
+ * calls: AVFORK_IOC_PREPARE takes @namespaces, @cgroup_fd and the flags that are
+ * in AVFORK_PREPARE_FLAGS, AVFORK_IOC_START the other fields and the flags that
+ * are in AVFORK_START_FLAGS. What the one takes is zero for the other.
+ *
  * @flags:       AVFORK_*
  * @namespaces:  CLONE_NEW*: the namespaces that are made anew for the child
  * @entry:       address of the child's first instruction
@@ -135,5 +147,14 @@ struct avfork_info {
 #define AVFORK_IOC_SPAWN	_IOW(AVFORK_IOC_MAGIC, 0x40, struct avfork_args)
 #define AVFORK_IOC_INFO		_IOR(AVFORK_IOC_MAGIC, 0x41, struct avfork_info)
 #define AVFORK_IOC_GRANT	_IOW(AVFORK_IOC_MAGIC, 0x42, struct avfork_grants)
+/*
+ * Since version 4. AVFORK_IOC_PREPARE makes a child that waits in the kernel, and
+ * returns a close-on-exec descriptor of it. AVFORK_IOC_START on that descriptor
+ * starts the child, and returns its pid. To close the descriptor before ends the
+ * child. poll(2) finds the descriptor readable when the child has left the shared
+ * memory, by exec or death.
+ */
+#define AVFORK_IOC_PREPARE	_IOW(AVFORK_IOC_MAGIC, 0x43, struct avfork_args)
+#define AVFORK_IOC_START	_IOW(AVFORK_IOC_MAGIC, 0x44, struct avfork_args)
 
 #endif /* _UAPI_LINUX_AVFORK_H */
