@@ -9,7 +9,8 @@
  * kernel before its first user instruction, even when it has been killed by
  * then. So a birth has one owner at any time: the parent until the child is
  * woken, then the child, which turns it into its own state and leaves what
- * remains in the nursery.
+ * remains in the nursery. The birth of a prepared child has an owner of its own
+ * between the two: see prepared.c.
  */
 #include <linux/err.h>
 #include <linux/fdtable.h>
@@ -26,6 +27,7 @@
 #include "child.h"
 #include "nursery.h"
 #include "oom.h"
+#include "prepared.h"
 #include "symbols.h"
 #include "table.h"
 #include "trace.h"
@@ -40,9 +42,13 @@
  * @start:   its user registers
  * @files:   its descriptor table, a reference; NULL when the child has it, or
  *           shares its parent's
- * @empty:   a table for a child that is to come, or NULL
+ * @granted: the table that a prepared child is started with, a reference; NULL
+ *           until then
+ * @empty:   a table for a child that is to come, or that is to be started, or
+ *           NULL
  * @nursery: where the birth goes afterwards
- * @child:   what is remembered of the child, or NULL
+ * @child:   what is remembered of the child, or NULL, or the child has it
+ * @prepared: of a prepared child, or NULL
  * @signals: whether the child has the parent's mask and ignored signals
  * @nnp:     whether the child begins with no_new_privs
  * @refill:  whether the child is to make @empty
@@ -50,9 +56,11 @@
 struct avfork_birth {
 	struct avfork_start start;
 	struct files_struct *files;
+	struct files_struct *granted;
 	struct files_struct *empty;
 	struct avfork_nursery *nursery;
 	struct avfork_child *child;
+	struct avfork_prepared *prepared;
 	bool signals;
 	bool nnp;
 	bool refill;
@@ -98,11 +106,34 @@ static void birth_end(struct avfork_birth *birth)
 	avfork_nursery_put(nursery);
 }
 
-/* The table that was built, for a child that is not made. */
-static void put_table(struct avfork_birth *birth)
+/* A table that was built, or none, for a child that does not have it. */
+static void put_table(struct files_struct *table)
 {
-	if (birth->files)
-		static_call(avfork_put_files_struct)(birth->files);
+	if (table)
+		static_call(avfork_put_files_struct)(table);
+}
+
+/* The table that @args describes. */
+static struct files_struct *build_table(struct avfork_birth *birth,
+					const struct avfork_args *args)
+{
+	const struct avfork_grants grants = {
+		.flags = args->flags & AVFORK_GRANT_FLAGS,
+		.fds = args->fds,
+		.nr_fds = args->nr_fds,
+	};
+
+	return avfork_table_build(&grants, false, &birth->empty);
+}
+
+/* Where and with what its user code starts. */
+static void set_start(struct avfork_birth *birth,
+		      const struct avfork_args *args)
+{
+	birth->start.entry = args->entry;
+	birth->start.arg = args->arg;
+	birth->start.stack_top = args->stack + args->stack_size;
+	birth->start.tls = args->tls;
 }
 
 /**
@@ -116,21 +147,13 @@ static void put_table(struct avfork_birth *birth)
 struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 				      const struct avfork_args *args)
 {
-	const struct avfork_grants grants = {
-		.flags = args->flags & AVFORK_GRANT_FLAGS,
-		.fds = args->fds,
-		.nr_fds = args->nr_fds,
-	};
 	struct avfork_birth *birth;
 	long err;
 
 	birth = birth_get(nursery);
 	if (!birth)
 		return ERR_PTR(-ENOMEM);
-	birth->start.entry = args->entry;
-	birth->start.arg = args->arg;
-	birth->start.stack_top = args->stack + args->stack_size;
-	birth->start.tls = args->tls;
+	set_start(birth, args);
 	birth->signals = args->flags & AVFORK_INHERIT_SIGNALS;
 	birth->nnp = args->flags & AVFORK_NNP;
 
@@ -142,10 +165,11 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	birth->refill = !(args->flags &
 			  (AVFORK_INTO_CGROUP | AVFORK_SHARE_FDS));
 
+	birth->prepared = NULL;
+	birth->granted = NULL;
 	birth->files = NULL;
 	if (!(args->flags & AVFORK_SHARE_FDS)) {
-		birth->files = avfork_table_build(&grants, false,
-						  &birth->empty);
+		birth->files = build_table(birth, args);
 		if (IS_ERR(birth->files)) {
 			err = PTR_ERR(birth->files);
 			goto put_birth;
@@ -166,22 +190,70 @@ struct avfork_birth *avfork_birth_new(struct avfork_nursery *nursery,
 	return birth;
 
 put_files:
-	put_table(birth);
+	put_table(birth->files);
 put_birth:
 	birth_put(nursery, birth);
 	return ERR_PTR(err);
 }
 
 /**
- * avfork_birth_abort - undo avfork_birth_new(), when kernel_clone() has failed
+ * avfork_birth_abort - undo avfork_birth_new(), when kernel_clone() has failed or
+ * a prepared child has died
  * @birth: the birth
  */
 void avfork_birth_abort(struct avfork_birth *birth)
 {
 	if (birth->child)
 		avfork_child_free(birth->child);
-	put_table(birth);
+	put_table(birth->granted);
+	put_table(birth->files);
 	birth_end(birth);
+}
+
+/**
+ * avfork_birth_prepare - have the child wait when it is born
+ * @birth:    a birth that avfork_birth_new() has just made, without grants
+ * @prepared: what it waits with
+ */
+void avfork_birth_prepare(struct avfork_birth *birth,
+			  struct avfork_prepared *prepared)
+{
+	birth->prepared = prepared;
+	avfork_child_set_prepared(birth->child, prepared);
+	/* For avfork_birth_grant(), whose caller is in a hurry. */
+	if (!birth->empty)
+		birth->empty = avfork_table_empty();
+	avfork_prepared_conceive(prepared, birth, birth->child);
+}
+
+/**
+ * avfork_birth_grant - give a prepared child what it is to start with
+ * @birth: the child's, which the caller owns
+ * @args:  the fields of AVFORK_IOC_START; checked by the caller, but for the
+ *         descriptors, which are the caller's
+ *
+ * Return: 0 or an errno of avfork_table_build().
+ */
+int avfork_birth_grant(struct avfork_birth *birth,
+		       const struct avfork_args *args)
+{
+	struct files_struct *table = build_table(birth, args);
+
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	birth->granted = table;
+	set_start(birth, args);
+	return 0;
+}
+
+/**
+ * avfork_birth_revoke - undo avfork_birth_grant()
+ * @birth: the birth
+ */
+void avfork_birth_revoke(struct avfork_birth *birth)
+{
+	put_table(birth->granted);
+	birth->granted = NULL;
 }
 
 /*
@@ -220,6 +292,10 @@ bool avfork_birth_given(struct task_struct *task)
 		return false;
 	/* For AVFORK_SYNC kernel_clone() stores a completion of its own next. */
 	avfork_oom_spare(task);
+	if (birth->nnp)
+		task_set_no_new_privs(task);
+	if (birth->prepared)
+		avfork_prepared_given(birth->prepared, task);
 	if (!birth->files)
 		return true;
 	/*
@@ -288,6 +364,14 @@ static void reset_signals(bool inherit)
 	sas_ss_reset(current);
 }
 
+/* In a prepared child, which may die here, and has to leave its birth whole. */
+static void wait_for_grant(struct avfork_birth *birth)
+{
+	avfork_prepared_wait(birth->prepared);
+	birth->files = birth->granted;
+	take_files(birth);
+}
+
 /**
  * avfork_birth_complete - the child's first function
  * @data: its birth
@@ -302,11 +386,13 @@ int avfork_birth_complete(void *data)
 	struct avfork_birth *birth = data;
 
 	take_files(birth);
-	if (birth->nnp)
-		task_set_no_new_privs(current);
 	reset_signals(birth->signals);
-	if (birth->child)
+	if (birth->child) {
 		avfork_child_enter(birth->child, birth->nursery);
+		birth->child = NULL;
+	}
+	if (birth->prepared)
+		wait_for_grant(birth);
 	avfork_arch_start(&birth->start);
 	if (trace_avfork_start_enabled())
 		trace_avfork_start(task_ppid_nr(current), birth->start.entry);

@@ -16,7 +16,7 @@
  * it, could not reap it. Such a sibling gets SIGCHLD at its birth.
  *
  * And who it dies with: the open file that a child with AVFORK_AUTOKILL was made
- * through, by that file's nursery.
+ * through, by that file's nursery. And that it is, or was, a prepared child.
  *
  * Where avfork_release is being traced, every child has an entry: nothing else
  * tells it from other processes when it execs or dies.
@@ -38,6 +38,7 @@
 
 #include "child.h"
 #include "nursery.h"
+#include "prepared.h"
 #include "trace.h"
 
 /**
@@ -48,6 +49,7 @@
  * @parent: the thread group that made the child; a reference
  * @owner:  of the file whose end is the child's, or NULL. Compared only: who gets
  *          the same address later finds nobody but who has been killed
+ * @prepared: of a prepared child, until it has left the memory, or NULL
  * @signal: what @parent gets when the child dies, 0 for nothing
  * @exec:   whether it has left the memory of @parent by an exec
  * @rcu:    frees the entry after the last lookup that may have seen it
@@ -57,6 +59,7 @@ struct avfork_child {
 	struct pid *pid;
 	struct pid *parent;
 	const struct avfork_nursery *owner;
+	struct avfork_prepared *prepared;
 	int signal;
 	bool exec;
 	struct rcu_head rcu;
@@ -199,6 +202,14 @@ void avfork_child_made_task(struct task_struct *task)
 	rcu_read_unlock();
 }
 
+/* Within rcu_read_lock(). */
+static void leaves(const struct avfork_child *child, bool exec)
+{
+	trace_avfork_release(exec);
+	if (child->prepared)
+		avfork_prepared_leaves(child->prepared);
+}
+
 /**
  * avfork_child_execed - current, the only thread left, has exec'd
  */
@@ -211,7 +222,7 @@ void avfork_child_execed(void)
 	if (child) {
 		put_back(child);
 		if (!child->exec)
-			trace_avfork_release(true);
+			leaves(child, true);
 		child->exec = true;
 		if (child->signal == SIGCHLD && !child->owner)
 			forget(child);
@@ -220,11 +231,11 @@ void avfork_child_execed(void)
 }
 
 /**
- * avfork_child_exits - current, a thread, is about to die
+ * avfork_child_exits - current, the last thread of a group, is about to die
  *
- * What matters is a group's last thread, when do_exit() has counted it off
- * ->live: an earlier one may be outlived by another that execs. Two threads that
- * leave at once may both read 0 here; the lock lets one of them take the entry.
+ * do_exit() has counted it off ->live: an earlier one may be outlived by another
+ * that execs. Two threads that leave at once may both have read 0 there; the lock
+ * lets one of them take the entry.
  * Its leader cannot have told the parent yet, as it does that when it is the
  * only thread left in the group, and this thread is still in it.
  */
@@ -232,15 +243,12 @@ void avfork_child_exits(void)
 {
 	struct avfork_child *child;
 
-	if (atomic_read(&current->signal->live))
-		return;
-
 	rcu_read_lock();
 	child = entry_of_current();
 	if (child) {
 		put_back(child);
 		if (forget(child) && !child->exec)
-			trace_avfork_release(false);
+			leaves(child, false);
 	}
 	rcu_read_unlock();
 }
@@ -278,10 +286,32 @@ struct avfork_child *avfork_child_new(const struct avfork_args *args,
 		return NULL;
 	child->parent = get_pid(task_tgid(current));
 	child->owner = args->flags & AVFORK_AUTOKILL ? nursery : NULL;
+	child->prepared = NULL;
 	child->signal = args->exit_signal;
 	child->exec = false;
 	__module_get(THIS_MODULE);
 	return child;
+}
+
+/**
+ * avfork_child_set_prepared - note that a child to be is a prepared one
+ * @child:    its entry
+ * @prepared: what is told when it leaves the memory
+ */
+void avfork_child_set_prepared(struct avfork_child *child,
+			       struct avfork_prepared *prepared)
+{
+	child->prepared = prepared;
+}
+
+/**
+ * avfork_child_set_signal - set the exit signal of a prepared child
+ * @child:  its entry. The child lives, and has yet to be started
+ * @signal: the signal
+ */
+void avfork_child_set_signal(struct avfork_child *child, int signal)
+{
+	child->signal = signal;
 }
 
 /**

@@ -7,11 +7,15 @@
 struct avfork_args;
 struct avfork_child;
 struct avfork_nursery;
+struct avfork_prepared;
 struct task_struct;
 
 bool avfork_child_wanted(const struct avfork_args *args);
 struct avfork_child *avfork_child_new(const struct avfork_args *args,
 				      const struct avfork_nursery *nursery);
+void avfork_child_set_prepared(struct avfork_child *child,
+			       struct avfork_prepared *prepared);
+void avfork_child_set_signal(struct avfork_child *child, int signal);
 void avfork_child_free(struct avfork_child *child);
 void avfork_child_enter(struct avfork_child *child,
 			const struct avfork_nursery *nursery);

@@ -8,6 +8,7 @@
  * This module decides only how it starts:
  *
  *   spawn.c        the parent's call, from struct avfork_args to kernel_clone()
+ *   prepared.c     children that are made by one call and started by another
  *   grant.c        the call that gives the calling task a table, and no child
  *   birth.c        what passes from parent to child, and the child's first steps
  *   nursery.c      births that are kept for the next children
@@ -38,6 +39,7 @@
 #include "grant.h"
 #include "nursery.h"
 #include "oom.h"
+#include "prepared.h"
 #include "probes.h"
 #include "spawn.h"
 #include "symbols.h"
@@ -75,27 +77,26 @@ static bool is_confined(void)
 	       !READ_ONCE(allow_seccomp);
 }
 
+/* Before the argument is read: a caller can ask without one. */
+static int check_caller(void)
+{
+	return is_confined() ? -EPERM : avfork_arch_check();
+}
+
 static long ioctl_spawn(struct file *file, const void __user *arg, size_t size)
 {
 	struct avfork_args args;
 	long ret;
 	int err;
 
-	/* Before the argument is read: a caller can ask without one. */
-	if (is_confined())
-		return -EPERM;
-	err = avfork_arch_check();
+	err = check_caller();
 	if (err)
 		return err;
-
-	BUILD_BUG_ON(sizeof(args) != AVFORK_ARGS_SIZE_VER0);
-	if (size < AVFORK_ARGS_SIZE_VER0)
-		return -EINVAL;
-	err = copy_struct_from_user(&args, sizeof(args), arg, size);
+	err = avfork_args_read(&args, arg, size);
 	if (err)
 		return err;
 	if (!(args.flags & AVFORK_SHARE_FDS))
-		return avfork_spawn(file->private_data, &args);
+		return avfork_spawn(file->private_data, &args, NULL);
 
 	/*
 	 * The ioctl's reference to the device may be borrowed from the caller's
@@ -104,9 +105,18 @@ static long ioctl_spawn(struct file *file, const void __user *arg, size_t size)
 	 * last instructions is told in avfork_grant().
 	 */
 	get_file(file);
-	ret = avfork_spawn(file->private_data, &args);
+	ret = avfork_spawn(file->private_data, &args, NULL);
 	fput(file);
 	return ret;
+}
+
+static long ioctl_prepare(struct file *file, const void __user *arg,
+			  size_t size)
+{
+	struct avfork_args args;
+	int err = check_caller() ?: avfork_args_read(&args, arg, size);
+
+	return err ?: avfork_prepare(file->private_data, &args);
 }
 
 /*
@@ -162,6 +172,8 @@ static long avfork_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_info(argp, size);
 	case AVFORK_IOC_GRANT & ~IOCSIZE_MASK:
 		return ioctl_grant(file, argp, size);
+	case AVFORK_IOC_PREPARE & ~IOCSIZE_MASK:
+		return ioctl_prepare(file, argp, size);
 	default:
 		return -ENOTTY;
 	}

@@ -19,6 +19,7 @@
 #include "birth.h"
 #include "child.h"
 #include "compat.h"
+#include "prepared.h"
 #include "probes.h"
 
 /* In kernel_clone(), which is current's: copy_process() is done. */
@@ -34,12 +35,19 @@ static void after_exec(void *unused, struct task_struct *task, pid_t old_pid,
 		       struct linux_binprm *bprm)
 {
 	avfork_child_execed();
+	avfork_prepared_maker_leaves();
 }
 
-/* In do_exit(), before exit_notify(). */
+/*
+ * In do_exit(), before exit_notify(). What matters is the last thread of a process.
+ * Two that leave at once may both be that here.
+ */
 static void before_exit(AVFORK_EXIT_PROBE_ARGS)
 {
+	if (atomic_read(&current->signal->live))
+		return;
 	avfork_child_exits();
+	avfork_prepared_maker_leaves();
 }
 
 static struct probe {

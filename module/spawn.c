@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * AVFORK_IOC_SPAWN, once its argument is in the kernel.
+ * AVFORK_IOC_SPAWN: from struct avfork_args to kernel_clone(). A prepared child is
+ * made here as well.
  */
 #include <linux/audit.h>
 #include <linux/capability.h>
@@ -13,6 +14,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/timekeeping.h>
+#include <linux/uaccess.h>
 
 #include "arch/arch.h"
 #include "birth.h"
@@ -53,20 +55,21 @@ static bool may_autokill(const struct avfork_args *args)
 	       ns_capable(current_user_ns(), CAP_SYS_ADMIN);
 }
 
-static int check_args(const struct avfork_args *args)
+/* What a child inherits, and dies with. */
+static int check_inherited(const struct avfork_args *args, u64 flags)
 {
-	if (args->flags & ~AVFORK_FLAGS ||
+	if (args->flags & ~flags ||
 	    args->namespaces & ~(u64)AVFORK_NAMESPACES || args->reserved)
-		return -EINVAL;
-	if (!valid_signal(args->exit_signal))
 		return -EINVAL;
 	if (!(args->flags & AVFORK_INTO_CGROUP) && args->cgroup_fd)
 		return -EINVAL;
-	if (args->flags & AVFORK_AUTOREAP && args->exit_signal)
-		return -EINVAL;
-	/* What the caller has is shared, not granted. */
-	if (args->flags & AVFORK_SHARE_FDS &&
-	    (args->flags & AVFORK_GRANT_FLAGS || args->fds || args->nr_fds))
+	return 0;
+}
+
+/* What a child starts with. */
+static int check_start(const struct avfork_args *args)
+{
+	if (!valid_signal(args->exit_signal))
 		return -EINVAL;
 	if (!args->entry || !args->stack ||
 	    args->stack_size < AVFORK_STACK_MIN ||
@@ -78,6 +81,12 @@ static int check_args(const struct avfork_args *args)
 	    !avfork_arch_in_user_space(args->tls, 1) ||
 	    !avfork_arch_in_user_space(args->release, sizeof(u32)))
 		return -EFAULT;
+	return 0;
+}
+
+/* Whether the kernel has it, and current may. */
+static int check_allowed(const struct avfork_args *args)
+{
 	if (args->flags & AVFORK_AUTOREAP && !CLONE_AUTOREAP)
 		return -EOPNOTSUPP;
 	if (args->flags & AVFORK_AUTOKILL && !may_autokill(args))
@@ -85,8 +94,69 @@ static int check_args(const struct avfork_args *args)
 	return 0;
 }
 
+static int check_spawn(const struct avfork_args *args)
+{
+	int err = check_inherited(args, AVFORK_FLAGS);
+
+	if (err)
+		return err;
+	if (args->flags & AVFORK_AUTOREAP && args->exit_signal)
+		return -EINVAL;
+	/* What the caller has is shared, not granted. */
+	if (args->flags & AVFORK_SHARE_FDS &&
+	    (args->flags & AVFORK_GRANT_FLAGS || args->fds || args->nr_fds))
+		return -EINVAL;
+	return check_start(args) ?: check_allowed(args);
+}
+
+static int check_prepare(const struct avfork_args *args)
+{
+	int err = check_inherited(args, AVFORK_PREPARE_FLAGS);
+
+	if (err)
+		return err;
+	/* What AVFORK_IOC_START takes. */
+	if (args->entry || args->arg || args->stack || args->stack_size ||
+	    args->tls || args->release || args->pidfd || args->fds ||
+	    args->nr_fds || args->exit_signal)
+		return -EINVAL;
+	return check_allowed(args);
+}
+
+/**
+ * avfork_args_check_start - check the argument of AVFORK_IOC_START
+ * @args: the argument
+ *
+ * Return: 0, -EINVAL or -EFAULT.
+ */
+int avfork_args_check_start(const struct avfork_args *args)
+{
+	if (args->namespaces)
+		return -EINVAL;
+	return check_inherited(args, AVFORK_START_FLAGS) ?: check_start(args);
+}
+
+/**
+ * avfork_args_read - copy an argument
+ * @args: where to
+ * @from: the caller's
+ * @size: the size of the caller's
+ *
+ * Return: 0, -EINVAL for one smaller than its first version, -E2BIG for one that
+ * is longer than ours and not zero there, or -EFAULT.
+ */
+int avfork_args_read(struct avfork_args *args, const void __user *from,
+		     size_t size)
+{
+	BUILD_BUG_ON(sizeof(*args) != AVFORK_ARGS_SIZE_VER0);
+	if (size < AVFORK_ARGS_SIZE_VER0)
+		return -EINVAL;
+	return copy_struct_from_user(args, sizeof(*args), from, size);
+}
+
 static long make_child(struct avfork_nursery *nursery,
-		       const struct avfork_args *args)
+		       const struct avfork_args *args,
+		       struct avfork_prepared *prepared)
 {
 	struct kernel_clone_args clone = {
 		.flags = CLONE_VM | args->namespaces,
@@ -97,7 +167,7 @@ static long make_child(struct avfork_nursery *nursery,
 	long pid;
 	int err;
 
-	err = check_args(args);
+	err = prepared ? check_prepare(args) : check_spawn(args);
 	if (err)
 		return err;
 
@@ -126,6 +196,8 @@ static long make_child(struct avfork_nursery *nursery,
 	birth = avfork_birth_new(nursery, args);
 	if (IS_ERR(birth))
 		return PTR_ERR(birth);
+	if (prepared)
+		avfork_birth_prepare(birth, prepared);
 	clone.fn_arg = birth;
 
 	/*
@@ -164,17 +236,19 @@ static void audit_child(const struct avfork_args *args, pid_t pid)
 
 /**
  * avfork_spawn - make a child
- * @nursery: of the open file that it is asked of
- * @args:    how it starts; unchecked
+ * @nursery:  of the open file that it is asked of
+ * @args:     how it starts; unchecked
+ * @prepared: what it waits with before it starts, or NULL
  *
  * Return: the child's pid as the caller's namespace has it, or an errno:
- * check_args()'s, avfork_birth_new()'s or kernel_clone()'s.
+ * check_spawn()'s or check_prepare()'s, avfork_birth_new()'s or kernel_clone()'s.
  */
 long avfork_spawn(struct avfork_nursery *nursery,
-		  const struct avfork_args *args)
+		  const struct avfork_args *args,
+		  struct avfork_prepared *prepared)
 {
 	u64 start = trace_avfork_spawn_enabled() ? ktime_get_ns() : 0;
-	long pid = make_child(nursery, args);
+	long pid = make_child(nursery, args, prepared);
 
 	/* The call goes on, and nobody is told of this. */
 	if (pid == -ERESTARTNOINTR)

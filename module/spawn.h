@@ -16,9 +16,14 @@
 				 CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
 
 struct avfork_nursery;
+struct avfork_prepared;
 
+int avfork_args_read(struct avfork_args *args, const void __user *from,
+		     size_t size);
+int avfork_args_check_start(const struct avfork_args *args);
 long avfork_spawn(struct avfork_nursery *nursery,
-		  const struct avfork_args *args);
+		  const struct avfork_args *args,
+		  struct avfork_prepared *prepared);
 /* Calls that made a child, and calls that did not. */
 enum avfork_count { AVFORK_SPAWNED, AVFORK_FAILED, AVFORK_NR_COUNTS };
 

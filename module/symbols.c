@@ -27,6 +27,9 @@ MODULE_PARM_DESC(allow_other_kernel,
 DEFINE_STATIC_CALL_NULL(avfork_kernel_clone, kernel_clone);
 DEFINE_STATIC_CALL_NULL(avfork_dup_fd, dup_fd);
 DEFINE_STATIC_CALL_NULL(avfork_put_files_struct, put_files_struct);
+DEFINE_STATIC_CALL_NULL(avfork_get_signal, get_signal);
+DEFINE_STATIC_CALL_NULL(avfork_kernel_wait4, kernel_wait4);
+DEFINE_STATIC_CALL_NULL(avfork_pidfd_prepare, pidfd_prepare);
 
 static void *find_function(const char *name)
 {
@@ -91,5 +94,6 @@ int avfork_symbols_bind(void)
 		pr_err("this kernel has no CONFIG_KPROBES\n");
 		return -EOPNOTSUPP;
 	}
-	return bind(kernel_clone) ?: bind(dup_fd) ?: bind(put_files_struct);
+	return bind(kernel_clone) ?: bind(dup_fd) ?: bind(put_files_struct) ?:
+	       bind(get_signal) ?: bind(kernel_wait4) ?: bind(pidfd_prepare);
 }

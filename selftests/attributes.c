@@ -484,7 +484,7 @@ TEST_F(spawn, info_is_complete)
 
 	memset(&info, 0x5a, sizeof(info));
 	ASSERT_EQ(0, ioctl(self->device, AVFORK_IOC_INFO, &info));
-	EXPECT_EQ(3, info.abi_version);
+	EXPECT_EQ(4, info.abi_version);
 	EXPECT_EQ(0, info.reserved);
 	EXPECT_EQ(0, info.reserved1);
 	/* AUTOREAP depends on the kernel: its own test finds out. */
