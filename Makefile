@@ -167,6 +167,8 @@ only_tests = $(if $(TESTS),TEST_PROGS='$(filter %.sh,$(TESTS))' \
 run-tests:
 	@status=0; \
 	[ $(KERNEL) != debug ] || export AVFORK_STRESS_SPAWNS=2000; \
+	[ "$(EVERYTHING)$(KERNEL)" != 1stock ] || \
+		export AVFORK_PREPARED=1000000; \
 	qemu/vm --kernel $(KERNEL) --timeout 9000 -- \
 		$(run_selftests) --no-print-directory run_tests $(only_tests) || \
 		status=1; \
