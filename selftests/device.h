@@ -157,6 +157,40 @@ static inline int child_spawn(int device, struct child *child)
 	return child->pid;
 }
 
+/* Return: a descriptor of a prepared child, or an errno as a negative number. */
+static inline int child_prepare(int device, const struct avfork_args *args)
+{
+	return sys(SYS_ioctl, device, AVFORK_IOC_PREPARE, args);
+}
+
+/* Return: the child's pid, or an errno as a negative number. */
+static inline int prepared_start(int prepared, struct child *child)
+{
+	child->pid = sys(SYS_ioctl, prepared, AVFORK_IOC_START, &child->args);
+	return child->pid;
+}
+
+/* As child_spawn(), by both calls: what PREPARE takes START does not. */
+static inline int child_spawn_prepared(int device, struct child *child)
+{
+	struct avfork_args *args = &child->args;
+	const struct avfork_args inherited = {
+		.flags = args->flags & AVFORK_PREPARE_FLAGS,
+		.namespaces = args->namespaces,
+		.cgroup_fd = args->cgroup_fd,
+	};
+	int prepared = child_prepare(device, &inherited);
+
+	if (prepared < 0)
+		return child->pid = prepared;
+	args->flags &= ~(__u64)AVFORK_PREPARE_FLAGS;
+	args->namespaces = 0;
+	args->cgroup_fd = 0;
+	prepared_start(prepared, child);
+	sys(SYS_close, prepared);
+	return child->pid;
+}
+
 /* Return: the child's wait status, or an errno as a negative number. */
 static inline int child_reap(struct child *child)
 {

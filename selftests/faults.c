@@ -113,6 +113,7 @@ FIXTURE_VARIANT(fault) {
 	int nr_fds;
 	int nr_inherited;
 	bool without_sigchld;
+	bool prepared;
 	bool pidfd;
 	int error;
 	int step;
@@ -141,6 +142,12 @@ SHAPE(cgroup, .flags = AVFORK_INTO_CGROUP);
 SHAPE(everything,
 	.flags = AVFORK_SYNC | AVFORK_STDIO | AVFORK_INHERIT_FDS |
 		 AVFORK_INHERIT_SIGNALS | AVFORK_INTO_CGROUP,
+	.nr_fds = 100, .nr_inherited = 100, .without_sigchld = true,
+	.pidfd = true);
+SHAPE(prepared, .prepared = true);
+SHAPE(prepared_everything, .prepared = true,
+	.flags = AVFORK_STDIO | AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS |
+		 AVFORK_INTO_CGROUP | AVFORK_AUTOKILL | AVFORK_NNP,
 	.nr_fds = 100, .nr_inherited = 100, .without_sigchld = true,
 	.pidfd = true);
 SHAPE(newns, .namespaces = CLONE_NEWNS);
@@ -234,6 +241,15 @@ static void prepare(struct child *child, FIXTURE_DATA(fault) *self,
 		child->args.cgroup_fd = self->cgroup;
 }
 
+static void spawn(struct child *child, FIXTURE_DATA(fault) *self,
+		  const FIXTURE_VARIANT(fault) *variant)
+{
+	if (variant->prepared)
+		child_spawn_prepared(self->device, child);
+	else
+		child_spawn(self->device, child);
+}
+
 /* Of the call that has just been made. */
 static void check(struct __test_metadata *_metadata, struct child *child,
 		  FIXTURE_DATA(fault) *self,
@@ -316,7 +332,7 @@ TEST_F(fault, in_turn)
 		self->device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
 		self->n += variant->step ?: 1;
 		nth_set(self->nth, self->n);
-		child_spawn(self->device, &child);
+		spawn(&child, self, variant);
 		failed = nth_failed(self->nth);
 		check(_metadata, &child, self, variant);
 	} while (failed);
@@ -389,7 +405,7 @@ TEST_F(fault, at_random)
 	for (i = 0; i < NR_AT_RANDOM; i++) {
 		prepare(&child, self, variant);
 		ASSERT_EQ(1, pwrite(fails, "1", 1, 0));
-		child_spawn(self->device, &child);
+		spawn(&child, self, variant);
 		ASSERT_EQ(1, pwrite(fails, "0", 1, 0));
 		check(_metadata, &child, self, variant);
 	}

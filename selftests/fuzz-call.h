@@ -192,7 +192,7 @@ static __u64 place(struct rng *rng, struct view *view, bool astray,
 /* A worker's descriptors. Others open and close from VOLATILE on. */
 enum {
 	DEVICE = 3, PROGRAM, ROOT, PIPE_READ, PIPE_WRITE, SOCKET, SOCKET_PEER,
-	EPOLL, EVENT, PROC, CGROUP, VOLATILE, NR_OWN = VOLATILE + 12,
+	EPOLL, EVENT, PROC, CGROUP, PREPARED, VOLATILE, NR_OWN = VOLATILE + 12,
 };
 
 /* The numbers that children have two of them under. */
@@ -295,10 +295,11 @@ static void mutate_number(struct call *call)
 		_IOC(_IOC_NONE, AVFORK_IOC_MAGIC, 0x40, 96),
 		_IOC(_IOC_READ, AVFORK_IOC_MAGIC, 0x40, 96),
 		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, 0x3f, 96),
-		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, 0x43, 96),
+		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC, 0x45, 96),
 		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC + 1, 0x40, 96),
 		_IOC(_IOC_WRITE, AVFORK_IOC_MAGIC - 1, 0x40, 96),
-		AVFORK_IOC_INFO, AVFORK_IOC_INFO,
+		AVFORK_IOC_INFO, AVFORK_IOC_INFO, AVFORK_IOC_PREPARE,
+		AVFORK_IOC_START,
 	};
 
 	call->cmd = PICK(&call->rng, cmds);
@@ -349,6 +350,18 @@ static void mutate_sharing(struct call *call)
 	call->args.flags |= AVFORK_SHARE_FDS;
 	call->args.flags &= ~(__u64)(AVFORK_STDIO | AVFORK_INHERIT_FDS);
 	call->args.nr_fds = one_in(&call->rng, 8);
+}
+
+/* To a start of the prepared child that there is then, and mostly a good one. */
+static void mutate_prepared(struct call *call)
+{
+	call->cmd = AVFORK_IOC_START;
+	call->device = PREPARED;
+	if (one_in(&call->rng, 8))
+		return;
+	call->args.flags &= AVFORK_START_FLAGS;
+	call->args.namespaces = 0;
+	call->args.cgroup_fd = 0;
 }
 
 static void mutate_any_flag(struct call *call)
@@ -531,7 +544,8 @@ static void mutate_limits(struct call *call)
 
 static void (*const mutations[])(struct call *call) = {
 	mutate_number, mutate_size, mutate_pointer, mutate_device,
-	mutate_flags, mutate_flags, mutate_sharing, mutate_any_flag,
+	mutate_flags, mutate_flags, mutate_sharing, mutate_prepared,
+	mutate_any_flag,
 	mutate_namespaces,
 	mutate_any_namespace, mutate_entry, mutate_arg, mutate_stack,
 	mutate_stack_size, mutate_tls, mutate_release, mutate_pidfd,
@@ -671,33 +685,33 @@ static void expect_grants(struct call *call)
 	}
 }
 
-static void expect_spawn(struct call *call)
+static void expect_args(struct call *call)
 {
-	const struct avfork_args *args = &call->args;
-
-	/* Limits that others reach, and what the whole machine has. */
-	needs(call, PERHAPS, EAGAIN);
+	/* What the whole machine has. */
 	needs(call, PERHAPS, ENOMEM);
 
 	needs(call, call->size >= AVFORK_ARGS_SIZE_VER0, EINVAL);
-	needs(call, call->size <= sizeof(*args) || !call->tail, E2BIG);
+	needs(call, call->size <= sizeof(call->args) || !call->tail, E2BIG);
 	needs(call, accessible(&args_view, call->at, call->size, false),
 	      EFAULT);
+	needs(call, !call->args.reserved, EINVAL);
+}
 
-	needs(call, !(args->flags & ~KNOWN_FLAGS), EINVAL);
-	needs(call, !(args->namespaces & ~KNOWN_NAMESPACES), EINVAL);
-	needs(call, !args->reserved, EINVAL);
+/* Of a good call, which it was, a field is left that is not PREPARE's. */
+static void expect_prepare(struct call *call)
+{
+	expect_args(call);
+	needs(call, PERHAPS, EMFILE);
+	needs(call, NO, EINVAL);
+}
+
+/* What a child starts with. */
+static void expect_start(struct call *call)
+{
+	const struct avfork_args *args = &call->args;
+
+	expect_args(call);
 	needs(call, args->exit_signal <= 64, EINVAL);
-	if (args->flags & AVFORK_AUTOREAP) {
-		needs(call, !args->exit_signal, EINVAL);
-		needs(call, NO, EOPNOTSUPP);
-	}
-	if (args->flags & AVFORK_SHARE_FDS)
-		needs(call, !(args->flags & (AVFORK_STDIO |
-					     AVFORK_INHERIT_FDS)) &&
-		      !args->fds && !args->nr_fds, EINVAL);
-	if (args->flags & AVFORK_AUTOKILL)
-		needs(call, has_privileges || args->flags & AVFORK_NNP, EPERM);
 	needs(call, args->entry && args->stack, EINVAL);
 	needs(call, args->stack_size >= AVFORK_STACK_MIN, EINVAL);
 	needs(call, !((args->stack | args->stack_size) % 16), EINVAL);
@@ -717,6 +731,36 @@ static void expect_spawn(struct call *call)
 		needs(call, call->nofile > NR_OWN + 2 * NR_SLOTS ? YES :
 		      PERHAPS, EMFILE);
 	}
+}
+
+static void expect_start_prepared(struct call *call)
+{
+	const struct avfork_args *args = &call->args;
+
+	expect_start(call);
+	needs(call, !(args->flags & ~AVFORK_START_FLAGS), EINVAL);
+	needs(call, !args->namespaces && !args->cgroup_fd, EINVAL);
+}
+
+static void expect_spawn(struct call *call)
+{
+	const struct avfork_args *args = &call->args;
+
+	expect_start(call);
+	/* Limits that others reach. */
+	needs(call, PERHAPS, EAGAIN);
+	needs(call, !(args->flags & ~KNOWN_FLAGS), EINVAL);
+	needs(call, !(args->namespaces & ~KNOWN_NAMESPACES), EINVAL);
+	if (args->flags & AVFORK_AUTOREAP) {
+		needs(call, !args->exit_signal, EINVAL);
+		needs(call, NO, EOPNOTSUPP);
+	}
+	if (args->flags & AVFORK_SHARE_FDS)
+		needs(call, !(args->flags & (AVFORK_STDIO |
+					     AVFORK_INHERIT_FDS)) &&
+		      !args->fds && !args->nr_fds, EINVAL);
+	if (args->flags & AVFORK_AUTOKILL)
+		needs(call, has_privileges || args->flags & AVFORK_NNP, EPERM);
 	if (args->flags & AVFORK_INTO_CGROUP)
 		needs(call, NO, args->cgroup_fd == CGROUP && has_cgroup ?
 		      EACCES : EBADF);
@@ -744,6 +788,13 @@ static void expect(struct call *call)
 {
 	memset(call->errors, 0, sizeof(call->errors));
 	call->success = true;
+	if (call->device == PREPARED) {
+		if (is_cmd(call, AVFORK_IOC_START))
+			expect_start_prepared(call);
+		else
+			needs(call, NO, ENOTTY);
+		return;
+	}
 	if (call->device != DEVICE) {
 		bool any = call->device >= VOLATILE;
 
@@ -758,6 +809,8 @@ static void expect(struct call *call)
 	}
 	if (is_cmd(call, AVFORK_IOC_SPAWN)) {
 		expect_spawn(call);
+	} else if (is_cmd(call, AVFORK_IOC_PREPARE)) {
+		expect_prepare(call);
 	} else if (is_cmd(call, AVFORK_IOC_INFO)) {
 		needs(call, call->size >= AVFORK_INFO_SIZE_VER0, EINVAL);
 		needs(call, accessible(&args_view, call->at, call->size, true),

@@ -39,26 +39,14 @@ FIXTURE_TEARDOWN(prepared)
 	EXPECT_EQ(self->descriptors, count_descriptors());
 }
 
-static int prepare(int device, const struct avfork_args *args)
-{
-	return sys(SYS_ioctl, device, AVFORK_IOC_PREPARE, args);
-}
-
-/* Return: the child's pid, or an errno as a negative number. */
-static int start(int prepared, struct child *child)
-{
-	child->pid = sys(SYS_ioctl, prepared, AVFORK_IOC_START, &child->args);
-	return child->pid;
-}
-
 #define PREPARE(args) ({						\
-	int __prepared = prepare(self->device, args);			\
+	int __prepared = child_prepare(self->device, args);			\
 									\
 	ASSERT_LE(0, __prepared);					\
 	__prepared;							\
 })
 
-#define START(prepared, child) ASSERT_LT(0, start(prepared, child))
+#define START(prepared, child) ASSERT_LT(0, prepared_start(prepared, child))
 
 /* The only child of the calling thread, which has just one. */
 static pid_t only_child(void)
@@ -114,7 +102,7 @@ TEST_F(prepared, child_is_started)
 	EXPECT_EQ(-ECHILD, sys(SYS_wait4, -1, NULL, WNOHANG, NULL));
 
 	child_init(child, child_blocks, child);
-	ASSERT_EQ(pid, start(prepared, child));
+	ASSERT_EQ(pid, prepared_start(prepared, child));
 	EXPECT_EQ(0, sys(SYS_wait4, -1, NULL, WNOHANG, NULL));
 	EXPECT_FALSE(has_left(prepared, 0));
 	EXPECT_EQ(1, word_get(&child->in_memory));
@@ -290,14 +278,15 @@ TEST_F(prepared, bad_preparations)
 		struct avfork_args args;
 		__u64 more;
 	} larger = { .more = 1 };
-	size_t i;
+	const struct bad_args *one;
 	int prepared;
 
-	for (i = 0; i < ARRAY_SIZE(bad); i++)
-		EXPECT_EQ(-bad[i].error, prepare(self->device, &bad[i].args)) {
-			TH_LOG("%s", bad[i].name);
+	for (one = bad; one < bad + ARRAY_SIZE(bad); one++)
+		EXPECT_EQ(-one->error, child_prepare(self->device,
+						     &one->args)) {
+			TH_LOG("%s", one->name);
 		}
-	EXPECT_EQ(-EFAULT, prepare(self->device, (void *)16));
+	EXPECT_EQ(-EFAULT, child_prepare(self->device, (void *)16));
 	EXPECT_EQ(-EINVAL, sys(SYS_ioctl, self->device,
 			       cmd | 88 << _IOC_SIZESHIFT, &self->none));
 	EXPECT_EQ(-E2BIG, sys(SYS_ioctl, self->device,
@@ -317,7 +306,7 @@ TEST_F(prepared, no_number_left)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
 	while ((fd = dup(self->device)) >= 0)
 		;
-	EXPECT_EQ(-EMFILE, prepare(self->device, &self->none));
+	EXPECT_EQ(-EMFILE, child_prepare(self->device, &self->none));
 	EXPECT_TRUE(no_child_left());
 	for (fd = few.rlim_cur - 1; fd > self->device; fd--)
 		close(fd);
@@ -338,8 +327,8 @@ TEST_F(prepared, bad_starts)
 		struct avfork_args args;
 		__u64 more;
 	} larger;
+	const struct bad_args *one;
 	struct avfork_args good;
-	unsigned int i;
 
 	child_init(child, child_returns, (void *)3);
 	good = child->args;
@@ -384,10 +373,10 @@ TEST_F(prepared, bad_starts)
 		GRANT(twice, 1U << 31, EMFILE),
 	};
 
-	for (i = 0; i < ARRAY_SIZE(bad); i++)
-		EXPECT_EQ(-bad[i].error, sys(SYS_ioctl, prepared,
-					     AVFORK_IOC_START, &bad[i].args)) {
-			TH_LOG("%s", bad[i].name);
+	for (one = bad; one < bad + ARRAY_SIZE(bad); one++)
+		EXPECT_EQ(-one->error, sys(SYS_ioctl, prepared,
+					   AVFORK_IOC_START, &one->args)) {
+			TH_LOG("%s", one->name);
 		}
 	EXPECT_EQ(-EFAULT, sys(SYS_ioctl, prepared, AVFORK_IOC_START, 16));
 	EXPECT_EQ(-EINVAL, sys(SYS_ioctl, prepared,
@@ -451,7 +440,7 @@ static void *prepare_in_thread(void *arg)
 	const struct avfork_args none = { 0 };
 	struct starter *starter = arg;
 
-	starter->prepared = prepare(starter->device, &none);
+	starter->prepared = child_prepare(starter->device, &none);
 	return NULL;
 }
 
@@ -459,7 +448,7 @@ static void *start_in_thread(void *arg)
 {
 	struct starter *starter = arg;
 
-	start(starter->prepared, &starter->child);
+	prepared_start(starter->prepared, &starter->child);
 	return NULL;
 }
 
@@ -620,7 +609,7 @@ TEST_F(prepared, no_new_privs)
 
 	ASSERT_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	child_init(&self->child, child_is_confined, NULL);
-	EXPECT_EQ(-EPERM, start(without, &self->child));
+	EXPECT_EQ(-EPERM, prepared_start(without, &self->child));
 	START(with, &self->child);
 	EXPECT_EQ(EXITED(1), child_reap(&self->child));
 	close(without);
@@ -634,8 +623,8 @@ TEST_F(prepared, filter_since)
 
 	child_init(&self->child, child_is_confined, NULL);
 	ASSERT_EQ(0, seccomp_allow());
-	EXPECT_EQ(-EPERM, start(prepared, &self->child));
-	EXPECT_EQ(-EPERM, prepare(self->device, &args));
+	EXPECT_EQ(-EPERM, prepared_start(prepared, &self->child));
+	EXPECT_EQ(-EPERM, child_prepare(self->device, &args));
 	child_free(&self->child);
 	close(prepared);
 }
@@ -650,11 +639,11 @@ TEST_F(prepared, killed)
 
 	child_init(child, child_returns, NULL);
 	ASSERT_EQ(0, kill(pid, SIGKILL));
-	EXPECT_EQ(-ESRCH, start(prepared, child));
+	EXPECT_EQ(-ESRCH, prepared_start(prepared, child));
 	EXPECT_TRUE(has_left(prepared, FOREVER));
 	/* No wait has to be made for it. */
 	await_gone(pid);
-	EXPECT_EQ(-ESRCH, start(prepared, child));
+	EXPECT_EQ(-ESRCH, prepared_start(prepared, child));
 	EXPECT_EQ(1, word_get(&child->in_memory));
 	child_free(child);
 	close(prepared);
@@ -876,7 +865,7 @@ static pid_t make_maker(int device, int control[2], pid_t *keeper)
 		*keeper = pids[1];
 		return pids[0];
 	}
-	prepared = prepare(device, &none);
+	prepared = child_prepare(device, &none);
 	fcntl(prepared, F_SETFD, 0);
 	pids[0] = only_child();
 	pids[1] = fork();
@@ -965,7 +954,7 @@ TEST_F(prepared, counts_against_limits)
 	if (!copy) {
 		if (become_nobody() || setrlimit(RLIMIT_NPROC, &none))
 			_exit(1);
-		_exit(-prepare(self->device, &self->none));
+		_exit(-child_prepare(self->device, &self->none));
 	}
 	EXPECT_EQ(EAGAIN, status_of(copy));
 
@@ -988,7 +977,7 @@ static int child_execs_and_is_reaped(struct child *child, int prepared,
 		return -errno;
 	grant = (struct avfork_fd) { .parent_fd = control[1] };
 	child_grant(child, &grant, 1);
-	ret = start(prepared, child);
+	ret = prepared_start(prepared, child);
 	close(control[1]);
 	if (ret > 0) {
 		child_has_execed(control[0]);
@@ -1020,7 +1009,7 @@ TEST_F(prepared, autokill)
 	};
 	struct child *child = &self->child;
 	int device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
-	int waiting = prepare(device, &args), started = prepare(device, &args);
+	int waiting = child_prepare(device, &args), started = child_prepare(device, &args);
 
 	ASSERT_LE(0, waiting);
 	ASSERT_LE(0, started);
@@ -1030,7 +1019,7 @@ TEST_F(prepared, autokill)
 	EXPECT_TRUE(has_left(waiting, FOREVER));
 	EXPECT_TRUE(has_left(started, FOREVER));
 	EXPECT_EQ(SIGKILL, child_reap(child));
-	EXPECT_EQ(-ESRCH, start(waiting, child));
+	EXPECT_EQ(-ESRCH, prepared_start(waiting, child));
 	close(waiting);
 	close(started);
 }
@@ -1039,13 +1028,13 @@ TEST_F(prepared, autoreap)
 {
 	const struct avfork_args args = { .flags = AVFORK_AUTOREAP };
 	struct child *child = &self->child;
-	int prepared = prepare(self->device, &args);
+	int prepared = child_prepare(self->device, &args);
 
 	if (prepared == -EOPNOTSUPP)
 		SKIP(return, "the kernel has no CLONE_AUTOREAP");
 	ASSERT_LE(0, prepared);
 	child_init(child, child_returns, (void *)3);
-	EXPECT_EQ(-EINVAL, start(prepared, child));
+	EXPECT_EQ(-EINVAL, prepared_start(prepared, child));
 	child->args.exit_signal = 0;
 	START(prepared, child);
 	EXPECT_TRUE(has_left(prepared, FOREVER));
@@ -1086,7 +1075,7 @@ static void *race_to_start(void *arg)
 	struct race *race = arg;
 
 	pthread_barrier_wait(&race->barrier);
-	start(race->prepared, &race->child[1]);
+	prepared_start(race->prepared, &race->child[1]);
 	return NULL;
 }
 
@@ -1105,7 +1094,7 @@ TEST_F(prepared, started_by_two)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, race_to_start,
 					    &race));
 		pthread_barrier_wait(&race.barrier);
-		start(race.prepared, &race.child[0]);
+		prepared_start(race.prepared, &race.child[0]);
 		pthread_join(thread, NULL);
 		first = race.child[0].pid > 0 ? 0 : 1;
 		ASSERT_LT(0, race.child[first].pid);
@@ -1143,7 +1132,7 @@ TEST_F(prepared, killed_while_it_starts)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, race_to_kill,
 					    &race));
 		pthread_barrier_wait(&race.barrier);
-		start(race.prepared, child);
+		prepared_start(race.prepared, child);
 		pthread_join(thread, NULL);
 		ASSERT_TRUE(has_left(race.prepared, FOREVER));
 		if (child->pid > 0) {
@@ -1174,7 +1163,7 @@ static void use_many(struct __test_metadata *_metadata, int device,
 		int batch = nr < AT_ONCE ? nr : AT_ONCE;
 
 		for (i = 0; i < batch; i++) {
-			prepared[i] = prepare(device, &none);
+			prepared[i] = child_prepare(device, &none);
 			ASSERT_LE(0, prepared[i]);
 		}
 		for (i = 0; i < batch; i++) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Children for unload.sh. Usage: starter once|kept|storm|asleep CGROUP|hog
+ * Children for unload.sh. Usage: starter once|kept|prepared|storm|asleep CGROUP|hog
  *
  * once   make one child.
  * kept   make one whose exit signal the module has to keep, close the device,
  *        say so, and let the child live until the end of stdin.
+ * prepared
+ *        prepare one, close the device, say so, and start the child at the end of
+ *        stdin.
  * storm  several processes open the device, start children of all kinds and
  *        close it at once, when some of these have yet to leave the kernel for
  *        the first time; until the end of stdin. Half of the children start in
@@ -22,7 +25,7 @@
 #include "device.h"
 
 #define PROCESSES	2
-#define BATCH		6
+#define BATCH		7
 #define MIB		(1024 * 1024UL)
 /* What the cgroup has, and what each parent has. */
 #define CGROUP_MEMORY	"8M"
@@ -79,6 +82,23 @@ static int kept(void)
 	return child_reap(&child) != EXITED(0);
 }
 
+static int prepared(void)
+{
+	const struct avfork_args none = { 0 };
+	int device = open(AVFORK_DEVICE, O_RDWR | O_CLOEXEC);
+	int fd = child_prepare(device, &none);
+	struct child child;
+
+	if (fd < 0)
+		return 1;
+	close(device);
+	puts("prepared");
+	fflush(stdout);
+	wait_for_end_of_input();
+	child_init(&child, child_returns, (void *)7);
+	return prepared_start(fd, &child) < 0 || child_reap(&child) != EXITED(7);
+}
+
 static __u32 is_asleep;
 
 static int child_sleeps(void *child)
@@ -109,7 +129,7 @@ static int asleep(const char *cgroup)
 	return child_reap(&child) != EXITED(0);
 }
 
-enum kind { RETURNS, HIDDEN, EXECS, KILLED, SYNC, AUTOKILLED };
+enum kind { RETURNS, HIDDEN, EXECS, KILLED, SYNC, AUTOKILLED, PREPARED };
 
 /* Not those that exec go into the cgroup: there the kernel may well kill them. */
 static void storm_child_init(struct child *child, enum kind kind, int cgroup)
@@ -148,6 +168,17 @@ static int storm_child_ended(struct child *child, enum kind kind)
 	}
 }
 
+static int storm_child_spawn(struct child *child, enum kind kind, int device)
+{
+	const struct avfork_args args = child->args;
+
+	if (kind != PREPARED)
+		return child_spawn(device, child);
+	if (child_spawn_prepared(device, child) < 0)
+		child->args = args;
+	return child->pid;
+}
+
 /* Return: 0, or 1 when something has gone wrong. */
 static int start_children(struct storm *storm)
 {
@@ -173,7 +204,7 @@ static int start_children(struct storm *storm)
 			storm_child_init(&children[i], i,
 					 round % 2 ? storm->cgroup : -1);
 			/* Where the cgroup has no memory there is no child. */
-			while (child_spawn(device, &children[i]) < 0)
+			while (storm_child_spawn(&children[i], i, device) < 0)
 				if (children[i].pid != -ENOMEM)
 					return 1;
 			if (i == KILLED)
@@ -254,6 +285,8 @@ int main(int argc, char **argv)
 		return once();
 	if (argc == 2 && !strcmp(argv[1], "kept"))
 		return kept();
+	if (argc == 2 && !strcmp(argv[1], "prepared"))
+		return prepared();
 	if (argc == 2 && !strcmp(argv[1], "storm"))
 		return storm();
 	if (argc == 3 && !strcmp(argv[1], "asleep"))

@@ -172,7 +172,8 @@ static void *spawn_amid(void *unused)
 		if (n % 8 == 6)
 			child->args.flags = AVFORK_INHERIT_FDS |
 					   AVFORK_INHERIT_SIGNALS;
-		REQUIRE(child_spawn(turmoil_device, child) > 0);
+		REQUIRE((n % 8 == 7 ? child_spawn_prepared :
+			 child_spawn)(turmoil_device, child) > 0);
 		close(pipe[1]);
 		if (killed)
 			kill(child->pid, SIGKILL);

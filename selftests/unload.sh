@@ -51,7 +51,7 @@ finish()
 }
 
 echo "TAP version 13"
-echo "1..7"
+echo "1..8"
 load || { echo "Bail out! cannot load $ko"; exit 1; }
 
 refused_while_open()
@@ -65,16 +65,19 @@ refused_while_open()
 refused_while_open
 result $? "rmmod is refused while the device is open"
 
-refused_while_kept()
+refused_while()	# WHAT
 {
-	start kept
+	start "$1"
 	read -r line <&9
 	unload
 	refused=$?
-	finish && [ "$line" = kept ] && [ $refused != 0 ] && loaded
+	finish && [ "$line" = "$1" ] && [ $refused != 0 ] && loaded
 }
-refused_while_kept
+refused_while kept
 result $? "rmmod is refused while a child lives that keeps its exit signal"
+
+refused_while prepared
+result $? "rmmod is refused while a prepared child waits"
 
 unload && ! loaded
 result $? "rmmod works afterwards, at once"
