@@ -162,6 +162,11 @@ static bool is_started(const struct avfork_prepared *prepared)
 	return atomic_read(&prepared->state) == STARTED;
 }
 
+static bool has_died(const struct avfork_prepared *prepared)
+{
+	return test_bit(DIED, &prepared->flags);
+}
+
 static bool is_maker(const struct avfork_prepared *prepared)
 {
 	return task_tgid(current) == prepared->maker;
@@ -195,9 +200,8 @@ static void reaping_work(struct callback_head *work)
 	struct avfork_prepared *prepared =
 		container_of(work, struct avfork_prepared, reaping);
 
-	/* Before the look: who comes later asks again. */
 	clear_bit(REAPING, &prepared->flags);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic(); /* then the look: who comes later asks again */
 	reap(prepared);
 	prepared_put(prepared);
 }
@@ -273,8 +277,7 @@ static void leaving_work(struct callback_head *work)
 }
 
 /**
- * avfork_prepared_leaves - current, a started child, leaves the shared memory,
- * or an unstarted one dies
+ * avfork_prepared_leaves - current, started or not, leaves the shared memory
  * @prepared: its own
  *
  * Called once, by a tracepoint's probe, which must not sleep.
@@ -326,8 +329,7 @@ static void by_maker_del(struct avfork_prepared *prepared)
 }
 
 /**
- * avfork_prepared_maker_leaves - current, any process's last thread, has exec'd
- * or dies
+ * avfork_prepared_maker_leaves - current, any process, has exec'd or dies
  *
  * For those whose descriptor somebody else has, by fork(2), or who are not closed
  * by the exec. A call of PREPARE cannot be under way: current is the only thread.
@@ -653,8 +655,8 @@ static int prepared_release(struct inode *inode, struct file *file)
 		end(prepared);
 		if (is_maker(prepared) && !(current->flags & PF_EXITING)) {
 			wait_event_killable_timeout(prepared->wait,
-				test_bit(DIED, &prepared->flags),
-				CLOSE_JIFFIES);
+						    has_died(prepared),
+						    CLOSE_JIFFIES);
 			reap(prepared);
 		}
 	}

@@ -12,7 +12,7 @@
 #include <linux/tracepoint.h>
 
 /**
- * avfork_spawn - AVFORK_IOC_SPAWN is about to return
+ * avfork_spawn - AVFORK_IOC_SPAWN or AVFORK_IOC_PREPARE has made a child, or none
  * @args: what was asked for
  * @ret:  the child's pid as the caller's namespace has it, or an errno
  * @ns:   how long it took the caller; 0 if this was turned on meanwhile

@@ -64,6 +64,28 @@ static bool has_left(int prepared, int milliseconds)
 
 #define FOREVER (-1)
 
+static void close_pipe(const int ends[2])
+{
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Start a child that execs. Return: when it has, the parent's end of @control. */
+static int start_and_exec(int prepared, struct child *child)
+{
+	struct avfork_fd grant;
+	int control[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
+		return -1;
+	grant = (struct avfork_fd) { .parent_fd = control[1] };
+	child_grant(child, &grant, 1);
+	prepared_start(prepared, child);
+	close(control[1]);
+	child_has_execed(control[0]);
+	return control[0];
+}
+
 /* The letter of @pid's state in /proc, 0 if there is none. */
 static char state_of(pid_t pid)
 {
@@ -135,28 +157,23 @@ TEST_F(prepared, child_outlives_the_descriptor)
 TEST_F(prepared, poll_tells_of_exec)
 {
 	struct child *child = &self->child;
-	int prepared = PREPARE(&self->none), control[2];
-	struct avfork_fd grant;
+	int prepared = PREPARE(&self->none), control;
 
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				control));
-	grant = (struct avfork_fd) { .parent_fd = control[1] };
 	child_init(child, child_execs, NULL);
-	child_grant(child, &grant, 1);
-	START(prepared, child);
-	close(control[1]);
+	control = start_and_exec(prepared, child);
+	ASSERT_LT(0, child->pid);
 	EXPECT_TRUE(has_left(prepared, FOREVER));
-	EXPECT_TRUE(child_has_execed(control[0]));
 	EXPECT_EQ(0, word_get(&child->in_memory));
-	EXPECT_TRUE(child_shall_exit(control[0], 7));
+	EXPECT_TRUE(child_shall_exit(control, 7));
 	EXPECT_EQ(EXITED(7), child_reap(child));
-	close(control[0]);
+	close(control);
 	close(prepared);
 }
 
 /* Descriptors */
 
-static int child_counts_descriptors(void *unused)
+/* @of_700: what fcntl() says of 700. There is 5, without FD_CLOEXEC. */
+static int child_counts_descriptors(void *of_700)
 {
 	int fd, nr = 0;
 
@@ -164,7 +181,7 @@ static int child_counts_descriptors(void *unused)
 		if (sys(SYS_fcntl, fd, F_GETFD) >= 0)
 			nr++;
 	if (sys(SYS_fcntl, 5, F_GETFD) != 0 ||
-	    sys(SYS_fcntl, 700, F_GETFD) != FD_CLOEXEC)
+	    sys(SYS_fcntl, 700, F_GETFD) != (long)of_700)
 		return 255;
 	return nr;
 }
@@ -196,7 +213,7 @@ TEST_F(prepared, grants_are_exact)
 	};
 
 	EXPECT_EQ(0, count_descriptors_of(only_child()));
-	child_init(child, child_counts_descriptors, NULL);
+	child_init(child, child_counts_descriptors, (void *)FD_CLOEXEC);
 	child_grant(child, grants, 2);
 	START(prepared, child);
 	/* Held from the call on; and by nobody when the child is gone. */
@@ -224,16 +241,16 @@ TEST_F(prepared, nothing_is_held)
 TEST_F(prepared, stdio_and_inherited)
 {
 	struct child *child = &self->child;
-	int prepared = PREPARE(&self->none);
-	int five = fcntl(self->device, F_DUPFD_CLOEXEC, 700);
+	int prepared = PREPARE(&self->none), fd, nr = 0;
 
-	ASSERT_EQ(700, five);
+	ASSERT_EQ(700, fcntl(self->device, F_DUPFD_CLOEXEC, 700));
 	ASSERT_EQ(5, dup2(self->device, 5));
-	child_init(child, child_counts_descriptors, NULL);
+	for (fd = 0; fd < 1024; fd++)
+		nr += fcntl(fd, F_GETFD) == 0;
+	child_init(child, child_counts_descriptors, (void *)-EBADF);
 	child->args.flags = AVFORK_INHERIT_FDS | AVFORK_STDIO;
 	START(prepared, child);
-	/* 700 is close-on-exec, and so not inherited. */
-	EXPECT_EQ(EXITED(255), child_reap(child));
+	EXPECT_EQ(EXITED(nr), child_reap(child));
 	close(5);
 	close(700);
 	close(prepared);
@@ -794,7 +811,8 @@ TEST_F(prepared, killed_while_traced)
 	ASSERT_EQ(1, write(go[1], "", 1));
 	EXPECT_EQ(0, status_of(tracer));
 	await_gone(pid);
-	close(ready[0]), close(ready[1]), close(go[0]), close(go[1]);
+	close_pipe(ready);
+	close_pipe(go);
 }
 
 /* The end of what is not started */
@@ -845,7 +863,7 @@ TEST_F(prepared, closed_by_a_copy)
 	ASSERT_EQ(1, write(go[1], "", 1));
 	EXPECT_EQ(0, status_of(copy));
 	await_gone(pid);
-	close(go[0]), close(go[1]);
+	close_pipe(go);
 }
 
 /*
@@ -918,7 +936,7 @@ TEST_F(prepared, maker_exits)
 	await_gone(pid);
 	EXPECT_NE(0, state_of(keeper));
 	kill(keeper, SIGKILL);
-	close(control[0]), close(control[1]);
+	close_pipe(control);
 }
 
 TEST_F(prepared, maker_is_killed)
@@ -932,12 +950,12 @@ TEST_F(prepared, maker_is_killed)
 	pid = make_maker(self->device, control, &keeper);
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	ASSERT_LT(0, read_text(path, text, sizeof(text)));
-	ASSERT_EQ(1, sscanf(strrchr(text, ')') + 3, " %d", &maker));
+	maker = strtol(strrchr(text, ')') + 3, NULL, 10);
 	ASSERT_EQ(0, kill(maker, SIGKILL));
 	EXPECT_EQ(maker, waitpid(-1, &status, 0));
 	await_gone(pid);
 	kill(keeper, SIGKILL);
-	close(control[0]), close(control[1]);
+	close_pipe(control);
 }
 
 /* Limits, and other attributes of a child */
@@ -967,37 +985,18 @@ TEST_F(prepared, counts_against_limits)
 	close(prepared);
 }
 
-static int child_execs_and_is_reaped(struct child *child, int prepared,
-				     int options)
-{
-	struct avfork_fd grant;
-	int control[2], ret;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
-		return -errno;
-	grant = (struct avfork_fd) { .parent_fd = control[1] };
-	child_grant(child, &grant, 1);
-	ret = prepared_start(prepared, child);
-	close(control[1]);
-	if (ret > 0) {
-		child_has_execed(control[0]);
-		close(control[0]);
-		do {
-			ret = sys(SYS_wait4, child->pid, NULL, options, NULL);
-		} while (ret == -EINTR);
-	}
-	return ret;
-}
-
 /* An exit signal of its own outlives an exec, as any child's does. */
 TEST_F(prepared, exit_signal)
 {
 	struct child *child = &self->child;
-	int prepared = PREPARE(&self->none);
+	int prepared = PREPARE(&self->none), control;
 
 	child_init(child, child_execs, NULL);
 	child->args.exit_signal = 0;
-	EXPECT_EQ(-ECHILD, child_execs_and_is_reaped(child, prepared, 0));
+	control = start_and_exec(prepared, child);
+	ASSERT_LT(0, child->pid);
+	EXPECT_EQ(-ECHILD, sys(SYS_wait4, child->pid, NULL, WNOHANG, NULL));
+	close(control);
 	EXPECT_EQ(0, child_reap(child));
 	close(prepared);
 }
