@@ -8,6 +8,7 @@
 
 #include <linux/bitops.h>
 #include <linux/fdtable.h>
+#include <linux/sched.h>
 #include <linux/sched/task.h>
 #ifdef AVFORK_HAVE_UTS_VERSION
 #include <generated/utsversion.h>
@@ -56,6 +57,11 @@ static inline void avfork_copy_no_files(struct kernel_clone_args *clone)
 /* Linux 7.1 has brought it. */
 #ifndef CLONE_AUTOREAP
 #define CLONE_AUTOREAP 0ULL
+#endif
+
+/* Those threads of a process that never see user mode were once io_uring's alone. */
+#ifndef PF_USER_WORKER
+#define PF_USER_WORKER PF_IO_WORKER
 #endif
 
 /* A tree whose kernel was never built cannot say which one it is. */

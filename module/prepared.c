@@ -74,8 +74,8 @@ enum {
  * struct avfork_prepared - a prepared child
  * @users:   the descriptor, the child until it has left or is reaped, and each
  *           task work that is under way
- * @state:   see above
- * @flags:   see above
+ * @state:   WAITING and so on: see above
+ * @flags:   LEFT and so on
  * @autoreap: whether it has no exit signal ever
  * @birth:   the child's; NULL once it has completed it
  * @child:   what is remembered of it, while it lives
@@ -216,7 +216,9 @@ static bool ask_maker(struct avfork_prepared *prepared)
 	leader = pid_task(prepared->maker, PIDTYPE_TGID);
 	if (leader) {
 		for_each_thread(leader, thread) {
-			asked = !task_work_add(thread, &prepared->reaping,
+			/* The others never return to user mode. */
+			asked = !(thread->flags & PF_USER_WORKER) &&
+				!task_work_add(thread, &prepared->reaping,
 					       TWA_RESUME);
 			if (asked)
 				break;

@@ -45,7 +45,7 @@ log_since()	# LINE
 }
 
 echo "TAP version 13"
-echo "1..10"
+echo "1..13"
 
 # $dir/avfork.ko is refused with LINE in the log, and leaves nothing.
 refused()	# WHAT LINE
@@ -64,7 +64,8 @@ without()	# OLD NEW LINE
 		grep -qi "unknown symbol" "$dir/err"
 }
 
-for function in kernel_clone dup_fd put_files_struct oom_badness; do
+for function in kernel_clone dup_fd put_files_struct get_signal kernel_wait4 \
+	pidfd_prepare oom_badness; do
 	missing=${function%?}0
 	without $function $missing "usable $missing() (error -2)"
 	result $? "without $function() the module is refused, and says why"

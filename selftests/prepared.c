@@ -122,6 +122,9 @@ TEST_F(prepared, child_is_started)
 	EXPECT_FALSE(has_left(prepared, 0));
 	/* Nobody's wait finds it, of those that know nothing of it. */
 	EXPECT_EQ(-ECHILD, sys(SYS_wait4, -1, NULL, WNOHANG, NULL));
+	EXPECT_EQ(-ECHILD, sys(SYS_wait4, 0, NULL, WNOHANG, NULL));
+	EXPECT_EQ(-ECHILD, sys(SYS_waitid, P_ALL, 0, NULL, WNOHANG | WEXITED |
+			       WSTOPPED | WCONTINUED, NULL));
 
 	child_init(child, child_blocks, child);
 	ASSERT_EQ(pid, prepared_start(prepared, child));
@@ -983,6 +986,38 @@ TEST_F(prepared, counts_against_limits)
 	START(prepared, child);
 	EXPECT_EQ(EXITED(3), child_reap(child));
 	close(prepared);
+}
+
+/* Its memory is its maker's, and another process's to give back. */
+TEST_F(prepared, is_not_chosen_for_memory)
+{
+	struct avfork_args args = { .flags = AVFORK_INTO_CGROUP };
+	struct child *child = &self->child;
+	int prepared, status;
+	char path[64];
+	pid_t hog;
+
+	args.cgroup_fd = cgroup_make(path, sizeof(path));
+	if (args.cgroup_fd < 0)
+		SKIP(return, "no cgroup v2 that can be written");
+	if (cgroup_write(path, "memory.max", "4M")) {
+		rmdir(path);
+		SKIP(return, "no cgroups for memory");
+	}
+	cgroup_write(path, "memory.swap.max", "0");
+	prepared = PREPARE(&args);
+	hog = fork();
+	if (!hog)
+		_exit(cgroup_write(path, "cgroup.procs", "0") ?:
+		      hog_memory(NULL));
+	ASSERT_EQ(hog, waitpid(hog, &status, 0));
+	EXPECT_EQ(SIGKILL, status);
+	child_init(child, child_returns, (void *)3);
+	START(prepared, child);
+	EXPECT_EQ(EXITED(3), child_reap(child));
+	close(prepared);
+	EXPECT_EQ(0, cgroup_remove(path));
+	close(args.cgroup_fd);
 }
 
 /* An exit signal of its own outlives an exec, as any child's does. */
