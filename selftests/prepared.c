@@ -175,7 +175,7 @@ TEST_F(prepared, poll_tells_of_exec)
 
 /* Descriptors */
 
-/* @of_700: what fcntl() says of 700. There is 5, without FD_CLOEXEC. */
+/* @of_700: what fcntl() says of 700. There is 600, without FD_CLOEXEC. */
 static int child_counts_descriptors(void *of_700)
 {
 	int fd, nr = 0;
@@ -183,7 +183,7 @@ static int child_counts_descriptors(void *of_700)
 	for (fd = 0; fd < 1024; fd++)
 		if (sys(SYS_fcntl, fd, F_GETFD) >= 0)
 			nr++;
-	if (sys(SYS_fcntl, 5, F_GETFD) != 0 ||
+	if (sys(SYS_fcntl, 600, F_GETFD) != 0 ||
 	    sys(SYS_fcntl, 700, F_GETFD) != (long)of_700)
 		return 255;
 	return nr;
@@ -211,7 +211,7 @@ TEST_F(prepared, grants_are_exact)
 
 	ASSERT_EQ(0, pipe2(ends, O_CLOEXEC));
 	struct avfork_fd grants[] = {
-		{ .parent_fd = ends[0], .child_fd = 5 },
+		{ .parent_fd = ends[0], .child_fd = 600 },
 		{ .parent_fd = ends[1], .child_fd = 700, .flags = FD_CLOEXEC },
 	};
 
@@ -247,14 +247,14 @@ TEST_F(prepared, stdio_and_inherited)
 	int prepared = PREPARE(&self->none), fd, nr = 0;
 
 	ASSERT_EQ(700, fcntl(self->device, F_DUPFD_CLOEXEC, 700));
-	ASSERT_EQ(5, dup2(self->device, 5));
+	ASSERT_EQ(600, dup2(self->device, 600));
 	for (fd = 0; fd < 1024; fd++)
 		nr += fcntl(fd, F_GETFD) == 0;
 	child_init(child, child_counts_descriptors, (void *)-EBADF);
 	child->args.flags = AVFORK_INHERIT_FDS | AVFORK_STDIO;
 	START(prepared, child);
 	EXPECT_EQ(EXITED(nr), child_reap(child));
-	close(5);
+	close(600);
 	close(700);
 	close(prepared);
 }
@@ -520,6 +520,9 @@ static int child_looks(void *arg)
 	sys(SYS_uname, &inherited->uts);
 	sys(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &inherited->blocked, 8);
 	for (sig = 1; sig < 65; sig++) {
+		/* libc's own: whoever has started us may have ignored them. */
+		if (sig == 32 || sig == 33)
+			continue;
 		/* The kernel's begins with the handler as well. */
 		sys(SYS_rt_sigaction, sig, NULL, &action, 8);
 		if (action.sa_handler == SIG_IGN)
