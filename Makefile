@@ -49,6 +49,7 @@ help:
 	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
 	@echo "make suites     other projects' tests with the preloaded library; 15 minutes"
 	@echo 'make bench      what each way to make a child costs: Documentation/bench; half an hour'
+	@echo 'make bench-native  the same on this machine itself, by clone(2); ten minutes'
 	@echo 'make bench-targets  only what is aimed at, in three minutes'
 	@echo 'make bench-record   have "make test" compare with what it costs now'
 	@echo 'make check      warnings, sparse, checkpatch, gcc and clang; the ABI; the manual; DKMS'
@@ -227,6 +228,10 @@ $(user_dir)/demo: userspace/demo/demo.c $(lib)/libavfork.a
 bench: module $(bench)
 	@userspace/bench/run all
 
+# By the module where it is loaded, else by what needs none.
+bench-native: $(bench)
+	@userspace/bench/run native
+
 # Only what the targets are about: in three minutes.
 bench-targets: module $(bench)
 	@userspace/bench/run targets $(KERNEL)
@@ -249,8 +254,11 @@ $(bench): $(wildcard userspace/bench/*.[ch]) $(lib)/libavfork.a
 		cp $(lib)/libavfork.so.0 $(@D)/libavfork-$$backend.so || exit; \
 	done
 	cp $(lib)/libavfork-preload.so $(@D)
-	$(within) $(CC) -Os -static -nostdlib -Wl,--build-id=none -o $(@D)/nothing \
-		userspace/bench/nothing.c
+	for program in nothing telling; do \
+		$(within) $(CC) -Os -static -nostdlib -Wl,--build-id=none \
+			-D$$program -o $(@D)/$$program \
+			userspace/bench/nothing.c || exit; \
+	done
 	$(within) $(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread -Wl,-z,now \
 		-Iuserspace/include -Iuapi -o $@ \
 		$(filter-out %/nothing.c,$(filter %.c,$^)) -lm
@@ -402,7 +410,7 @@ clean:
 
 FORCE:
 .PHONY: help setup module lib install uninstall selftests test run-tests test-all
-.PHONY: bench bench-targets bench-record demo clean modules_install FORCE
+.PHONY: bench bench-native bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-abi check-manual
 .PHONY: check-packaging check-licenses check-dist dist abi-record
 .PHONY: check-sanitized check-address check-thread check-musl suites run-suites

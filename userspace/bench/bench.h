@@ -15,6 +15,7 @@
  * struct bench - one run for one parent
  * @exact:   for the clock that counts instructions
  * @seconds: how long a method may take, about
+ * @samples: of each method at most
  * @methods: that are measured
  * @nr:      how many these are
  * @parent:  who calls
@@ -22,10 +23,14 @@
 struct bench {
 	bool exact;
 	double seconds;
+	int samples;
 	const struct method **methods;
 	int nr;
 	struct parent parent;
 };
+
+/* Say on standard error what is measured now, where one takes more than seconds. */
+void bench_progress(const char *quantity, const struct method *method);
 
 /* Print one line of results. */
 void bench_result(const struct bench *bench, const char *quantity,
@@ -33,6 +38,9 @@ void bench_result(const struct bench *bench, const char *quantity,
 
 /* What a child costs: "caller", until the call returns, and "spawn", in all. */
 void cost(const struct bench *bench);
+
+/* How long until the child runs: "entry", its own code, and "program". */
+void start(const struct bench *bench);
 
 /* What a call costs after a pause of seconds, "cold", and otherwise, "warm". */
 void cold(const struct bench *bench);

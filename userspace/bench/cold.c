@@ -27,6 +27,7 @@ void cold(const struct bench *bench)
 	for (i = 0; i < bench->nr; i++) {
 		const struct method *method = bench->methods[i];
 
+		bench_progress("cold", method);
 		if (bench->exact)
 			set_undisturbed(true);
 		for (j = 0; j < WARMING; j++)

@@ -19,7 +19,6 @@
 #include "take.h"
 
 #define ROUNDS		10	/* that the methods take turns in */
-#define SAMPLES		60	/* of each method in all, if there is time */
 
 /*
  * As many as there is time for, one at least. The first ones are left out: the
@@ -51,7 +50,7 @@ void cost(const struct bench *bench)
 			if (bench->exact)
 				set_undisturbed(true);
 			take_many(bench->methods[i], bench->seconds / rounds,
-				  &caller[i], &spawn[i], SAMPLES / rounds);
+				  &caller[i], &spawn[i], bench->samples / rounds);
 			if (bench->exact)
 				set_undisturbed(false);
 		}

@@ -99,7 +99,7 @@ static void measure(const struct bench *bench, const struct method *method,
 	child = method->call(method);
 	if (child == -1)
 		err(1, "%s", method->name);
-	if (!hold_it && method->reap(child))
+	if (!hold_it && method->reap(method, child))
 		errx(1, "%s: the child failed", method->name);
 
 	faults = count_faults();
@@ -112,7 +112,7 @@ static void measure(const struct bench *bench, const struct method *method,
 
 	if (hold_it) {
 		let_go();
-		if (method->reap(child))
+		if (method->reap(method, child))
 			errx(1, "%s: the child failed", method->name);
 	}
 	sample_add(&figures[FAULTS], faults);

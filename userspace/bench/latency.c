@@ -77,7 +77,7 @@ static void spawn_meanwhile(const struct method *method, double seconds)
 	do {
 		long child = method->call(method);
 
-		if (child == -1 || method->reap(child))
+		if (child == -1 || method->reap(method, child))
 			err(1, "%s", method->name);
 		nanosleep(&pause, NULL);
 	} while (sample_clock() < until);

@@ -30,6 +30,7 @@ static const struct quantity {
 	bool quiet;
 } quantities[] = {
 	{ .name = "cost", .measure = cost },
+	{ .name = "start", .measure = start },
 	{ .name = "cold", .measure = cold },
 	{ .name = "first", .measure = first, .unused = true },
 	{ .name = "once", .measure = once, .unused = true, .quiet = true },
@@ -52,6 +53,7 @@ static void __attribute__((noreturn)) usage(void)
 		"  -i       descriptors that are inherited, without FD_CLOEXEC\n"
 		"  -b NAME  backend of what is not named after one (kernel)\n"
 		"  -x       exact: one CPU, in \"qemu/vm --icount\"; as root\n"
+		"  -n N     samples of each method, at most 1024 (60); of \"cost\", \"start\"\n"
 		"  -s N     seconds for each method and parent, about (1)\n"
 		"\n"
 		"Lists are numbers with commas between them. Quantities:");
@@ -84,6 +86,11 @@ static void parse(struct list *list, char *text)
 			usage();
 		list->value[list->count++] = atol(word);
 	}
+}
+
+void bench_progress(const char *quantity, const struct method *method)
+{
+	fprintf(stderr, "bench: %s: %s\n", quantity, method->name);
 }
 
 void bench_result(const struct bench *bench, const char *quantity,
@@ -119,7 +126,7 @@ int main(int argc, char **argv)
 {
 	struct list mib = { 1, { 16 } }, descriptors = { 1, { 10 } };
 	struct list threads = { 1, { 1 } };
-	struct bench bench = { .seconds = 1 };
+	struct bench bench = { .seconds = 1, .samples = 60 };
 	const struct quantity *quantity = quantities;
 	int option, m, d, t, i;
 
@@ -131,7 +138,7 @@ int main(int argc, char **argv)
 				  sizeof(quantities) / sizeof(*quantities))
 			usage();
 	}
-	while ((option = getopt(argc - 1, argv + 1, "m:d:t:Hib:xs:")) != -1) {
+	while ((option = getopt(argc - 1, argv + 1, "m:d:t:Hib:xn:s:")) != -1) {
 		switch (option) {
 		case 'm':
 			parse(&mib, optarg);
@@ -153,6 +160,11 @@ int main(int argc, char **argv)
 			break;
 		case 'x':
 			bench.exact = true;
+			break;
+		case 'n':
+			bench.samples = atoi(optarg);
+			if (bench.samples < 1 || bench.samples > SAMPLES_MAX)
+				usage();
 			break;
 		case 's':
 			bench.seconds = atof(optarg);

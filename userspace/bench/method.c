@@ -31,6 +31,9 @@
  * @avfork_with: its function, where it has it, as those that follow
  * @avfork_exec: likewise
  * @posix_spawn: likewise
+ * @avfork_popen: likewise
+ * @avfork_pclose: likewise
+ * @avfork_system: likewise
  * @avfork_reserve: likewise
  */
 struct library {
@@ -40,6 +43,9 @@ struct library {
 	__typeof__(avfork_with) *avfork_with;
 	__typeof__(avfork_exec) *avfork_exec;
 	__typeof__(posix_spawn) *posix_spawn;
+	__typeof__(avfork_popen) *avfork_popen;
+	__typeof__(avfork_pclose) *avfork_pclose;
+	__typeof__(avfork_system) *avfork_system;
 	__typeof__(avfork_reserve) *avfork_reserve;
 };
 
@@ -69,10 +75,11 @@ static int start_routine(void *arg)
 	child();
 }
 
-static int reap_pid(long pid)
+static int reap_pid(const struct method *method, long pid)
 {
 	int status;
 
+	(void)method;
 	return waitpid(pid, &status, __WALL) == pid && !status ? 0 : -1;
 }
 
@@ -83,8 +90,9 @@ static long call_none(const struct method *method)
 	return 0;
 }
 
-static int reap_none(long none)
+static int reap_none(const struct method *method, long none)
 {
+	(void)method;
 	(void)none;
 	return 0;
 }
@@ -178,8 +186,9 @@ static long call_pthread_create(const struct method *method)
 	       (long)thread;
 }
 
-static int reap_thread(long thread)
+static int reap_thread(const struct method *method, long thread)
 {
+	(void)method;
 	return pthread_join(thread, NULL) ? -1 : 0;
 }
 
@@ -201,15 +210,33 @@ static long call_popen(const struct method *method)
 	return stream ? (long)stream : -1;
 }
 
-static int reap_popen(long stream)
+static int reap_popen(const struct method *method, long stream)
 {
+	(void)method;
 	return pclose((FILE *)stream);
+}
+
+static long call_avfork_popen(const struct method *method)
+{
+	FILE *stream = method->library->avfork_popen(command(), "r");
+
+	return stream ? (long)stream : -1;
+}
+
+static int reap_avfork_popen(const struct method *method, long stream)
+{
+	return method->library->avfork_pclose((FILE *)stream);
 }
 
 static long call_system(const struct method *method)
 {
 	(void)method;
 	return system(command()) ? -1 : 0;
+}
+
+static long call_avfork_system(const struct method *method)
+{
+	return method->library->avfork_system(command()) ? -1 : 0;
 }
 
 #define METHOD(name, call, reap, ...) { #name, call, reap, __VA_ARGS__ }
@@ -236,6 +263,10 @@ const struct method methods[] = {
 	       .library = &lib_clone, .grants = 3),
 	METHOD(avfork_taskq, call_avfork, reap_pid, .runs = true,
 	       .library = &lib_taskq, .grants = 3),
+	METHOD(avfork_popen, call_avfork_popen, reap_avfork_popen,
+	       .runs = false, .library = &lib_kernel),
+	METHOD(avfork_system, call_avfork_system, reap_none, .runs = false,
+	       .library = &lib_kernel),
 	METHOD(preload, call_posix_spawn, reap_pid, .runs = false,
 	       .library = &lib_preload),
 };
@@ -272,6 +303,9 @@ void method_load(const struct method *method)
 		library->avfork_with = find(library, "avfork_with");
 		library->avfork_exec = find(library, "avfork_exec");
 		library->posix_spawn = find(library, "posix_spawn");
+		library->avfork_popen = find(library, "avfork_popen");
+		library->avfork_pclose = find(library, "avfork_pclose");
+		library->avfork_system = find(library, "avfork_system");
 		library->avfork_reserve = find(library, "avfork_reserve");
 	}
 	setenv("AVFORK_BACKEND",
@@ -283,7 +317,7 @@ void method_try(const struct method *method)
 	/* The first child has the backend chosen, and its device opened. */
 	long handle = method->call(method);
 
-	if (handle == -1 || method->reap(handle))
+	if (handle == -1 || method->reap(method, handle))
 		errx(1, "%s does not work here", method->name);
 	unsetenv("AVFORK_BACKEND");
 }

@@ -26,7 +26,7 @@ struct library;
 struct method {
 	const char *name;
 	long (*call)(const struct method *method);
-	int (*reap)(long child);
+	int (*reap)(const struct method *method, long child);
 	bool runs;
 	int flags;
 	struct library *library;

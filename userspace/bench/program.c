@@ -39,19 +39,32 @@ static void remove_program(void)
 		unlink(path);
 }
 
-void program_prepare(void)
+static void copy_to(int out, const char *name)
 {
-	const char *from = program_sibling("nothing");
-	int in = open(from, O_RDONLY | O_CLOEXEC), out = mkostemp(path, 0);
+	const char *from = program_sibling(name);
+	int in = open(from, O_RDONLY | O_CLOEXEC);
 
 	if (in < 0 || out < 0)
 		err(1, "%s", in < 0 ? from : path);
-	owner = getpid();
-	atexit(remove_program);
 	while (sendfile(out, in, NULL, INT_MAX) > 0)
 		;
 	if (fchmod(out, 0700) || close(out))
 		err(1, "%s", path);
 	close(in);
+}
+
+void program_prepare(void)
+{
+	int out = mkostemp(path, 0);
+
+	owner = getpid();
+	atexit(remove_program);
+	copy_to(out, "nothing");
 	environ = program_envp;
+}
+
+void program_tells(void)
+{
+	unlink(path);
+	copy_to(open(path, O_WRONLY | O_CREAT | O_EXCL, 0700), "telling");
 }

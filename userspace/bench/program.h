@@ -13,6 +13,12 @@ extern char *program_argv[], *program_envp[];
  */
 void program_prepare(void);
 
+/*
+ * From now on its first act is to write to standard error what sample_clock()
+ * returned there.
+ */
+void program_tells(void);
+
 /* The path of @name, which was built next to us. */
 const char *program_sibling(const char *name);
 

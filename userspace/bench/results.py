@@ -53,3 +53,11 @@ def print_table(table):
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths))
              .rstrip() for row in table]
     print(rule, lines[0], rule, *lines[1:], rule, sep="\n")
+
+
+def heading(text, line="="):
+    print(f"\n{text}\n{line * len(text)}\n")
+
+
+def figure(name, text):
+    print(f"\n.. figure:: {name}.svg\n\n   {text}\n")

@@ -22,7 +22,7 @@ double take(const struct method *method, struct samples *caller,
 	returned = sample_clock();
 	if (child == -1)
 		err(1, "%s", method->name);
-	if (method->reap(child))
+	if (method->reap(method, child))
 		errx(1, "%s: the child failed", method->name);
 	end = sample_clock();
 	if (caller)

@@ -36,7 +36,7 @@ static void *spawn_until(void *arg)
 		long *child = &children[made % METHOD_CHILDREN];
 
 		if (made - reaped == METHOD_CHILDREN) {
-			if (method->reap(*child))
+			if (method->reap(method, *child))
 				errx(1, "%s: the child failed", method->name);
 			reaped++;
 		}
@@ -45,7 +45,7 @@ static void *spawn_until(void *arg)
 			err(1, "%s", method->name);
 	}
 	for (; reaped < made; reaped++)
-		if (method->reap(children[reaped % METHOD_CHILDREN]))
+		if (method->reap(method, children[reaped % METHOD_CHILDREN]))
 			errx(1, "%s: the child failed", method->name);
 	work->spawned += made;
 	return NULL;
