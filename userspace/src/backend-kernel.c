@@ -46,9 +46,7 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 	};
 	_Atomic int *device = opts->flags & AVFORK_AUTOKILL ? &device_own :
 							      &device_common;
-	struct avfork_info info;
-	bool again = false;
-	int fd;
+	pid_t pid;
 
 	/* More than the kernel's field holds is more than any table. */
 	if (opts->nr_fds > UINT32_MAX) {
@@ -61,32 +59,10 @@ static pid_t kernel_make(const struct child *child, struct carrier *carrier,
 			loan_set(&carrier->loan, LOAN_STARTING);
 	}
 	tsan_before(prelude);
-	while ((fd = device_get(device))) {
-		pid_t pid = ioctl(fd, AVFORK_IOC_SPAWN, &args);
-		/* 0: another file's ioctl, which happens to know the number. */
-		int error = pid ? errno : ENOTTY;
-
-		if (pid > 0) {
-			if (carrier->loan.word)
-				loan_wait_while(&carrier->loan, LOAN_STARTING);
-			return pid;
-		}
-		if (!device_ask(fd, &info)) {
-			device_lost(device, fd);
-			again = false;
-			continue;
-		}
-		/*
-		 * It may have been gone at the call, and another thread have
-		 * opened it since, under the same number.
-		 */
-		if (again || (error != EBADF && error != ENOTTY)) {
-			errno = error;
-			return -1;
-		}
-		again = true;
-	}
-	return -1;
+	pid = device_call(device, AVFORK_IOC_SPAWN, &args);
+	if (pid >= 0 && carrier->loan.word)
+		loan_wait_while(&carrier->loan, LOAN_STARTING);
+	return pid;
 }
 
 static pid_t kernel_spawn_kept(struct child *child)

@@ -110,3 +110,34 @@ int device_get(_Atomic int *device)
 	pthread_setcancelstate(cancel, NULL);
 	return fd;
 }
+
+int device_call(_Atomic int *device, unsigned long request, const void *args)
+{
+	struct avfork_info info;
+	bool again = false;
+	int fd;
+
+	while ((fd = device_get(device))) {
+		int ret = ioctl(fd, request, args);
+		/* 0: another file's ioctl, which happens to know the number. */
+		int error = ret ? errno : ENOTTY;
+
+		if (ret > 0)
+			return ret;
+		if (!device_ask(fd, &info)) {
+			device_lost(device, fd);
+			again = false;
+			continue;
+		}
+		/*
+		 * It may have been gone at the call, and another thread have
+		 * opened it since, under the same number.
+		 */
+		if (again || (error != EBADF && error != ENOTTY)) {
+			errno = error;
+			return -1;
+		}
+		again = true;
+	}
+	return -1;
+}

@@ -24,6 +24,12 @@ int device_get(_Atomic int *device);
 /* Have @device opened anew: @fd, its descriptor, is some other file's by now. */
 void device_lost(_Atomic int *device, int fd);
 
+/*
+ * The ioctl @request with @args, by @device's descriptor, which is opened anew if it is
+ * not the device any more. What that returned, more than 0, or -1 with errno.
+ */
+int device_call(_Atomic int *device, unsigned long request, const void *args);
+
 /* Give @device's descriptor back, until it is asked for the next time. */
 void device_close(_Atomic int *device);
 
