@@ -91,6 +91,9 @@ struct avfork_opts {
 	void *before_arg;
 };
 
+/* A child that waits to be started: avfork_prepare(). */
+struct avfork_prepared;
+
 #define AVFORK_OPTS_SIZE_VER0	88	/* sizeof the first struct avfork_opts */
 
 /* struct avfork_opts opts = AVFORK_OPTS_INIT; */
@@ -185,6 +188,41 @@ int avfork_pclose(FILE *stream);
  * Return: the command's status, as waitpid(2) has it.
  */
 int avfork_system(const char *command);
+
+/**
+ * avfork_prepare - make a child that waits to be started
+ * @opts: what it inherits and is; @fds, @pidfd, @left, @stack and @before_exec are to be
+ *        0, and of the flags there may be AVFORK_STDIO, AVFORK_INTO_CGROUP,
+ *        AVFORK_INHERIT_SIGNALS, AVFORK_NNP and, with the module, AVFORK_AUTOKILL,
+ *        AVFORK_AUTOREAP and AVFORK_WAITPID. NULL for nothing
+ *
+ * The child inherits what the caller has now: credentials, directory, limits,
+ * namespaces, priority. Its descriptors are those that are granted at the start.
+ * wait(2) does not find it before, and it ends with the process.
+ *
+ * Return: the child, for one of the next three calls.
+ */
+struct avfork_prepared *avfork_prepare(const struct avfork_opts *opts);
+
+/**
+ * avfork_start - have a prepared child run a function
+ * @prepared: of this process; used up by success alone
+ * @fds:      @nr_fds descriptors to grant, as in struct avfork_opts
+ *
+ * Return: the child's pid, for avfork_waitpid().
+ */
+pid_t avfork_start(struct avfork_prepared *prepared,
+		   const struct avfork_fd *fds, size_t nr_fds,
+		   int (*start_routine)(void *), void *arg);
+
+/* The same with an exec, as avfork_exec()'s; all arguments are copied. */
+pid_t avfork_start_exec(struct avfork_prepared *prepared,
+			const struct avfork_fd *fds, size_t nr_fds,
+			const char *path, char *const argv[],
+			char *const envp[]);
+
+/* Have a prepared child gone that will not be started. NULL: nothing. */
+void avfork_discard(struct avfork_prepared *prepared);
 
 /**
  * avfork_waitpid - waitpid(2) that reaps any child, whatever its flags

@@ -48,7 +48,7 @@ static bool may_autokill(const struct avfork_opts *opts)
 }
 
 /* What the module refuses, too: check_args() there. */
-static int check_opts(const struct avfork_opts *opts)
+int clone_check(const struct avfork_opts *opts)
 {
 	uintptr_t stack = (uintptr_t)opts->stack;
 
@@ -123,7 +123,7 @@ static pid_t clone_spawn_kept(struct child *child)
 
 static pid_t clone_spawn(struct child *child)
 {
-	if (check_opts(child->opts))
+	if (clone_check(child->opts))
 		return -1;
 	if (child->opts->flags &
 	    (AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_HIDDEN))

@@ -16,6 +16,8 @@
 #include "loan.h"
 #include "signals.h"
 
+struct avfork_prepared;
+
 /**
  * struct child - a child to be, as every backend is asked for it
  * @opts:          what the caller chose, complete and checked
@@ -30,6 +32,7 @@
  * @mask:          the caller's, for AVFORK_INHERIT_SIGNALS; filled in by spawn()
  * @loan:          set by the backend, but for AVFORK_SYNC
  * @pid:           for keeper_spawn()
+ * @prepared:      the child itself, if it was prepared
  */
 struct child {
 	const struct avfork_opts *opts;
@@ -42,6 +45,7 @@ struct child {
 	kernel_sigset mask;
 	struct loan loan;
 	pid_t pid;
+	struct avfork_prepared *prepared;
 };
 
 /**

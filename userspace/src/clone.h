@@ -7,6 +7,9 @@
 
 #include "prelude.h"
 
+/* Whether a child may have @opts. 0, or -1 with the module's errno. */
+int clone_check(const struct avfork_opts *opts);
+
 /*
  * Make a child of the caller that does prelude_run(@prelude) on @carrier. The child
  * shares the caller's descriptor table if AVFORK_SHARE_FDS asks for it, or if

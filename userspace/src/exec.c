@@ -9,6 +9,7 @@
 
 #include "guard.h"
 #include "left.h"
+#include "prepared.h"
 #include "sanitizer.h"
 #include "spawn.h"
 #include "strings.h"
@@ -240,4 +241,28 @@ pid_t avfork_exec(const struct avfork_opts *opts, const char *path,
 		names[1] = search_path();
 	copy.flags &= ~AVFORK_SEARCH_PATH;
 	return exec_with(&copy, names, argv, envp ? envp : environ, 0);
+}
+
+pid_t avfork_start_exec(struct avfork_prepared *prepared,
+			const struct avfork_fd *fds, size_t nr_fds,
+			const char *path, char *const argv[],
+			char *const envp[])
+{
+	char *const names[] = { (char *)path, NULL };
+	struct exec exec = {
+		.names = names, .argv = argv, .envp = envp ? envp : environ,
+		.left.fd = -1,
+	};
+	struct child child = {
+		.start_routine = exec_child, .arg = &exec, .copy = exec_copy,
+		.execs = true,
+	};
+
+	if (!prepared || !path || !argv) {
+		errno = EINVAL;
+		return -1;
+	}
+	child.copy_size = sizeof(exec) + strings_size(names) +
+			  strings_size(argv) + strings_size(exec.envp);
+	return prepared_start(prepared, fds, nr_fds, &child);
 }

@@ -76,6 +76,11 @@ static inline void loan_wait_while(const struct loan *loan, uint32_t state)
 	futex_wait_while(loan->word, loan->ticket + state);
 }
 
+static inline bool loan_has_ended(const struct loan *loan)
+{
+	return atomic_load(loan->word) - loan->ticket >= LOAN_TICKET;
+}
+
 static inline void loan_wait_end(const struct loan *loan)
 {
 	uint32_t word;

@@ -28,11 +28,11 @@ _Static_assert(sizeof(void *) != 8 ||
 #define OPTS_SIZE_MAX 4096
 
 /*
- * Whether a child that crashes dies alone. Before Linux 5.16 (commit 0258b5fd7c71,
- * "coredump: Limit coredumps to a single thread group") a signal that dumps core
- * killed all that shared the memory, whether or not there was a core to be dumped.
+ * Before Linux 5.16 (commit 0258b5fd7c71, "coredump: Limit coredumps to a single
+ * thread group") a signal that dumps core killed all that shared the memory, whether
+ * or not there was a core to be dumped.
  */
-static bool crashes_alone(void)
+bool crashes_alone(void)
 {
 	static atomic_int known;	/* 1: yes, -1: no */
 	struct utsname system;

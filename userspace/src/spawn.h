@@ -18,6 +18,9 @@
  */
 pid_t spawn(struct child *child);
 
+/* Whether a child that crashes before its exec dies alone. */
+bool crashes_alone(void);
+
 /*
  * Copy a caller's @from, which may be an older or a newer struct than ours.
  * NULL stands for all defaults. 0, or -1 with errno.

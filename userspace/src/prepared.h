@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Prepared children: made ahead, started later.
+ */
+#ifndef PREPARED_H
+#define PREPARED_H
+
+#include "pool.h"
+#include "signals.h"
+
+struct child;
+
+/**
+ * struct avfork_prepared - a child that waits to be started
+ * @kind:    how it was made
+ * @opts:    what it was prepared with
+ * @maker:   the process that did
+ * @mask:    that process's, with AVFORK_INHERIT_SIGNALS; else empty
+ * @fd:      by which it is started; to close that ends it
+ * @inode:   by which @fd is known again, of those that can be taken for another
+ * @pid:     its pid, if it is known before the start
+ * @carrier: what it runs on, if that is chosen before the start
+ */
+struct avfork_prepared {
+	const struct prepared_kind *kind;
+	struct avfork_opts opts;
+	pid_t maker;
+	kernel_sigset mask;
+	int fd;
+	ino_t inode;
+	pid_t pid;
+	struct carrier carrier;
+};
+
+/**
+ * struct prepared_kind - a way to make and start them
+ * @make:  make one as ->opts say: 0, or -1 with errno
+ * @start: have it run @child: its pid, or -1 with errno
+ * @end:   in the maker or a copy of that: have one that was not started gone
+ */
+struct prepared_kind {
+	int (*make)(struct avfork_prepared *prepared);
+	pid_t (*start)(struct avfork_prepared *prepared, struct child *child);
+	void (*end)(struct avfork_prepared *prepared);
+};
+
+extern const struct prepared_kind prepared_kernel;
+extern const struct prepared_kind prepared_clone;
+
+/*
+ * avfork_start(), for the start routine of @child with its argument, which is copied
+ * as @child says. The rest of @child is filled in here.
+ */
+pid_t prepared_start(struct avfork_prepared *prepared,
+		     const struct avfork_fd *fds, size_t nr_fds,
+		     struct child *child);
+
+#endif
