@@ -3,6 +3,7 @@
  * avfork_prepare(), avfork_start() and avfork_discard(), by whichever backend: a child
  * inherits at the first, has what is granted at the second, and is nobody's before.
  */
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -533,7 +534,9 @@ TEST_F(prepared, memory_stays_flat)
 				     (void *)1)));
 		self->child = NULL;
 	}
-	ASSERT_EQ(fds - 1, count_fds());
+	/* The last of the started ones is closed by the next call. */
+	ASSERT_EQ(fds, count_fds());
+	avfork_discard(NULL);
 	if (!SANITIZED)
 		ASSERT_LE(allocated_bytes(), before + 1024);
 }

@@ -315,6 +315,13 @@ static pid_t start(struct avfork_prepared *prepared, struct child *child)
 	return send_grants(prepared, child) ? -1 : prepared->pid;
 }
 
+/* Unlike close(), no cancellation point. */
+static void close_fd(struct avfork_prepared *prepared)
+{
+	if (has_fd(prepared))
+		syscall(SYS_close, prepared->fd);
+}
+
 /*
  * Its pid is nobody else's until it is reaped, and only waits with __WALL for any
  * child could have done so, when it had been killed.
@@ -323,11 +330,7 @@ static void end(struct avfork_prepared *prepared)
 {
 	int pidfd;
 
-	if (has_fd(prepared))
-		syscall(SYS_close, prepared->fd);
-	if (getpid() != prepared->maker)
-		return;
-	/* A stopped one would not see that. */
+	/* A stopped one does not see that the descriptor is closed. */
 	pidfd = (int)syscall(SYS_pidfd_open, prepared->pid, 0);
 	if (pidfd >= 0) {
 		if (is_alive(prepared))
@@ -342,5 +345,6 @@ static void end(struct avfork_prepared *prepared)
 const struct prepared_kind prepared_clone = {
 	.make = make,
 	.start = start,
+	.close = close_fd,
 	.end = end,
 };

@@ -75,7 +75,7 @@ static pid_t start(struct avfork_prepared *prepared, struct child *child)
 }
 
 /* Without a struct it is EINVAL for the descriptor of a prepared child alone. */
-static void end(struct avfork_prepared *prepared)
+static void close_fd(struct avfork_prepared *prepared)
 {
 	const int no_struct = _IOC(_IOC_WRITE, AVFORK_IOC_MAGIC,
 				   _IOC_NR(AVFORK_IOC_START), 0);
@@ -84,8 +84,15 @@ static void end(struct avfork_prepared *prepared)
 		syscall(SYS_close, prepared->fd);
 }
 
+/* The kernel does it at the close. */
+static void end(struct avfork_prepared *prepared)
+{
+	(void)prepared;
+}
+
 const struct prepared_kind prepared_kernel = {
 	.make = make,
 	.start = start,
+	.close = close_fd,
 	.end = end,
 };

@@ -49,12 +49,40 @@ static int make(struct avfork_prepared *prepared)
 	return ret;
 }
 
+/*
+ * Those that were started. To close what is left of one takes half as long as to start
+ * one, and the call that starts is the one that is in a hurry. So others do that.
+ */
+static struct avfork_prepared *_Atomic spent;
+
+static void spent_add(struct avfork_prepared *prepared)
+{
+	prepared->next = atomic_load(&spent);
+	while (!atomic_compare_exchange_weak(&spent, &prepared->next, prepared))
+		;
+}
+
+/* Nobody takes a part of the list, so nothing of it comes back while one is added. */
+static void spent_free(void)
+{
+	struct avfork_prepared *prepared = atomic_exchange(&spent, NULL);
+
+	while (prepared) {
+		struct avfork_prepared *next = prepared->next;
+
+		prepared->kind->close(prepared);
+		free(prepared);
+		prepared = next;
+	}
+}
+
 struct avfork_prepared *avfork_prepare(const struct avfork_opts *opts)
 {
 	struct avfork_opts copy;
 	struct avfork_prepared *prepared;
 	int saved = errno;
 
+	spent_free();
 	if (opts_copy(&copy, opts) || check_opts(&copy))
 		return NULL;
 	prepared = malloc(sizeof(*prepared));
@@ -90,9 +118,7 @@ pid_t prepared_start(struct avfork_prepared *prepared,
 			errno = EPERM;
 		return -1;
 	}
-	/* Unlike close(), no cancellation point. */
-	syscall(SYS_close, prepared->fd);
-	free(prepared);
+	spent_add(prepared);
 	errno = saved;
 	return pid;
 }
@@ -114,9 +140,14 @@ void avfork_discard(struct avfork_prepared *prepared)
 {
 	int saved = errno;
 
-	if (!prepared)
+	spent_free();
+	if (!prepared) {
+		errno = saved;
 		return;
-	prepared->kind->end(prepared);
+	}
+	prepared->kind->close(prepared);
+	if (getpid() == prepared->maker)
+		prepared->kind->end(prepared);
 	free(prepared);
 	errno = saved;
 }

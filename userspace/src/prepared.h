@@ -20,6 +20,7 @@ struct child;
  * @inode:   by which @fd is known again, of those that can be taken for another
  * @pid:     its pid, if it is known before the start
  * @carrier: what it runs on, if that is chosen before the start
+ * @next:    another that was started
  */
 struct avfork_prepared {
 	const struct prepared_kind *kind;
@@ -30,17 +31,20 @@ struct avfork_prepared {
 	ino_t inode;
 	pid_t pid;
 	struct carrier carrier;
+	struct avfork_prepared *next;
 };
 
 /**
  * struct prepared_kind - a way to make and start them
  * @make:  make one as ->opts say: 0, or -1 with errno
  * @start: have it run @child: its pid, or -1 with errno
- * @end:   in the maker or a copy of that: have one that was not started gone
+ * @close: close ->fd, if that is still ours; in copies of the maker, too
+ * @end:   have one gone that was not started, after that
  */
 struct prepared_kind {
 	int (*make)(struct avfork_prepared *prepared);
 	pid_t (*start)(struct avfork_prepared *prepared, struct child *child);
+	void (*close)(struct avfork_prepared *prepared);
 	void (*end)(struct avfork_prepared *prepared);
 };
 
