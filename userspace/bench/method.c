@@ -31,6 +31,8 @@
  * @avfork_with: its function, where it has it, as those that follow
  * @avfork_exec: likewise
  * @posix_spawn: likewise
+ * @avfork_prepare: likewise
+ * @avfork_start: likewise
  * @avfork_popen: likewise
  * @avfork_pclose: likewise
  * @avfork_system: likewise
@@ -43,6 +45,8 @@ struct library {
 	__typeof__(avfork_with) *avfork_with;
 	__typeof__(avfork_exec) *avfork_exec;
 	__typeof__(posix_spawn) *posix_spawn;
+	__typeof__(avfork_prepare) *avfork_prepare;
+	__typeof__(avfork_start) *avfork_start;
 	__typeof__(avfork_popen) *avfork_popen;
 	__typeof__(avfork_pclose) *avfork_pclose;
 	__typeof__(avfork_system) *avfork_system;
@@ -145,16 +149,17 @@ static long call_posix_spawn(const struct method *method)
 		     program_envp) ? -1 : pid;
 }
 
+static const struct avfork_fd standard_fds[] = {
+	{ .parent_fd = 0, .child_fd = 0 },
+	{ .parent_fd = 1, .child_fd = 1 },
+	{ .parent_fd = 2, .child_fd = 2 },
+};
+
 static long call_avfork(const struct method *method)
 {
-	static const struct avfork_fd fds[] = {
-		{ .parent_fd = 0, .child_fd = 0 },
-		{ .parent_fd = 1, .child_fd = 1 },
-		{ .parent_fd = 2, .child_fd = 2 },
-	};
 	const struct avfork_opts opts = {
 		.size = sizeof(opts),
-		.fds = fds,
+		.fds = standard_fds,
 		.nr_fds = method->grants,
 	};
 
@@ -170,6 +175,27 @@ static long call_avfork_exec(const struct method *method)
 
 	return method->library->avfork_exec(&opts, program_argv[0],
 					    program_argv, program_envp);
+}
+
+/* For the next call of this thread. */
+static _Thread_local struct avfork_prepared *prepared;
+
+static void prepare_avfork_start(const struct method *method)
+{
+	if (!prepared)
+		prepared = method->library->avfork_prepare(NULL);
+}
+
+static long call_avfork_start(const struct method *method)
+{
+	struct avfork_prepared *child = prepared;
+
+	if (!child)
+		child = method->library->avfork_prepare(NULL);
+	prepared = NULL;
+	return method->library->avfork_start(child, standard_fds,
+					     method->grants, start_routine,
+					     NULL);
 }
 
 static void *thread_routine(void *arg)
@@ -239,7 +265,8 @@ static long call_avfork_system(const struct method *method)
 	return method->library->avfork_system(command()) ? -1 : 0;
 }
 
-#define METHOD(name, call, reap, ...) { #name, call, reap, __VA_ARGS__ }
+#define METHOD(name_, call_, reap_, ...) \
+	{ .name = #name_, .call = call_, .reap = reap_, __VA_ARGS__ }
 
 const struct method methods[] = {
 	METHOD(none, call_none, reap_none, .runs = false),
@@ -259,6 +286,11 @@ const struct method methods[] = {
 	       .library = &lib_kernel),
 	METHOD(avfork_exec, call_avfork_exec, reap_pid, .runs = false,
 	       .library = &lib_kernel),
+	METHOD(avfork_start, call_avfork_start, reap_pid, .runs = true,
+	       .prepare = prepare_avfork_start, .library = &lib_kernel,
+	       .grants = 3),
+	METHOD(avfork_start_bare, call_avfork_start, reap_pid, .runs = true,
+	       .prepare = prepare_avfork_start, .library = &lib_kernel),
 	METHOD(avfork_clone, call_avfork, reap_pid, .runs = true,
 	       .library = &lib_clone, .grants = 3),
 	METHOD(avfork_taskq, call_avfork, reap_pid, .runs = true,
@@ -303,6 +335,8 @@ void method_load(const struct method *method)
 		library->avfork_with = find(library, "avfork_with");
 		library->avfork_exec = find(library, "avfork_exec");
 		library->posix_spawn = find(library, "posix_spawn");
+		library->avfork_prepare = find(library, "avfork_prepare");
+		library->avfork_start = find(library, "avfork_start");
 		library->avfork_popen = find(library, "avfork_popen");
 		library->avfork_pclose = find(library, "avfork_pclose");
 		library->avfork_system = find(library, "avfork_system");

@@ -15,6 +15,7 @@ struct library;
 /**
  * struct method - a way to make a child
  * @name:    in the results
+ * @prepare: unless NULL: what somebody else may do before the call, or the call does
  * @call:    what the calling thread pays for: make a child that execs the
  *           program nothing. What reap() is to be told of it, or -1
  * @reap:    wait until the child is gone: 0, or -1 where it has not ended well
@@ -25,6 +26,7 @@ struct library;
  */
 struct method {
 	const char *name;
+	void (*prepare)(const struct method *method);
 	long (*call)(const struct method *method);
 	int (*reap)(const struct method *method, long child);
 	bool runs;

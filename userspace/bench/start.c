@@ -32,6 +32,8 @@ static void take_start(const struct method *method, int told,
 	long child;
 
 	*entered = 0;
+	if (method->prepare)
+		method->prepare(method);
 	start = sample_clock();
 	child = method->call(method);
 	if (child == -1 || method->reap(method, child) ||

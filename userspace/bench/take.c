@@ -16,9 +16,13 @@ void set_undisturbed(bool undisturbed)
 double take(const struct method *method, struct samples *caller,
 	    struct samples *spawn)
 {
-	double start = sample_clock(), returned, end;
-	long child = method->call(method);
+	double start, returned, end;
+	long child;
 
+	if (method->prepare)
+		method->prepare(method);
+	start = sample_clock();
+	child = method->call(method);
 	returned = sample_clock();
 	if (child == -1)
 		err(1, "%s", method->name);
