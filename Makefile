@@ -161,6 +161,10 @@ other_backends := $(if $(TESTS),,$(if $(filter stock,$(KERNEL))$(within),clone t
 only_tests = $(if $(TESTS),TEST_PROGS='$(filter %.sh,$(TESTS))' \
 	TEST_GEN_PROGS='$(addprefix $(selftests)/,$(filter-out %.sh,$(TESTS)))')
 
+# Instructions that count once do what one can: no fast string instructions.
+comma := ,
+counted := --icount $(if $(cross),,--cpu -erms$(comma)-fsrm)
+
 # The limits on what a caller pays are tested where the clock counts
 # instructions: times mean nothing on a shared machine. A debug kernel's
 # instructions are mostly checks; it takes its time for these, and so has less
@@ -185,7 +189,7 @@ run-tests:
 	done; \
 	unset AVFORK_BACKEND; \
 	[ "$(filter debug,$(KERNEL))$(TESTS)" ] || \
-	qemu/vm --kernel $(KERNEL) --icount --timeout 900 -- \
+	qemu/vm --kernel $(KERNEL) $(counted) --timeout 900 -- \
 		qemu/kselftest $(linux) userspace/bench/regression || status=1; \
 	exit $$status
 
@@ -238,7 +242,7 @@ bench-targets: module $(bench)
 
 # What userspace/bench/regression compares with from then on.
 bench-record: module $(bench)
-	@qemu/vm --kernel $(KERNEL) --icount --timeout 900 -- \
+	@qemu/vm --kernel $(KERNEL) $(counted) --timeout 900 -- \
 		userspace/bench/regression record >$(build)/bench/expected
 	@cp $(build)/bench/expected userspace/bench/expected/$(KERNEL)
 
