@@ -64,6 +64,41 @@ static inline void avfork_copy_no_files(struct kernel_clone_args *clone)
 #define PF_USER_WORKER PF_IO_WORKER
 #endif
 
+/*
+ * All kinds of namespaces. A kernel from 7.1 on says so itself, which covers the
+ * kinds of kernels to come: the module is built for each. Those before have eight.
+ */
+#ifdef AVFORK_HAVE_NS_ALL
+#include <linux/ns_common.h>
+#else
+#define CLONE_NS_ALL \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
+	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
+#endif
+
+/* Each of the eight but one can be left out of a kernel; /proc/PID/ns shows it. */
+#define AVFORK_LEFT_OUT(config, kind) \
+	(IS_ENABLED(CONFIG_##config) ? 0 : (kind))
+#define AVFORK_KINDS_LEFT_OUT \
+	(AVFORK_LEFT_OUT(CGROUPS, CLONE_NEWCGROUP) | \
+	 AVFORK_LEFT_OUT(UTS_NS, CLONE_NEWUTS) | \
+	 AVFORK_LEFT_OUT(IPC_NS, CLONE_NEWIPC) | \
+	 AVFORK_LEFT_OUT(USER_NS, CLONE_NEWUSER) | \
+	 AVFORK_LEFT_OUT(PID_NS, CLONE_NEWPID) | \
+	 AVFORK_LEFT_OUT(NET_NS, CLONE_NEWNET) | \
+	 AVFORK_LEFT_OUT(TIME_NS, CLONE_NEWTIME))
+
+/*
+ * Before Linux 6.3 a child enters its time namespace at birth, and has the vDSO's
+ * data page of that mapped into the memory that its parent shares, where the page
+ * stays mapped when the namespace is gone. Since then the exec enters it.
+ */
+#ifdef AVFORK_TIME_BEGINS_AT_EXEC
+#define AVFORK_KINDS_SHARED 0
+#else
+#define AVFORK_KINDS_SHARED CLONE_NEWTIME
+#endif
+
 /* A tree whose kernel was never built cannot say which one it is. */
 #ifndef UTS_VERSION
 #define UTS_VERSION "(unknown)"

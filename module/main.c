@@ -147,10 +147,11 @@ static long ioctl_info(void __user *arg, size_t size)
 		.table_size = avfork_table_size(),
 		.flags = AVFORK_FLAGS & ~(CLONE_AUTOREAP ? 0 : AVFORK_AUTOREAP),
 		.namespaces = AVFORK_NAMESPACES,
+		.isolated = AVFORK_ISOLATED,
 	};
 	size_t known = min(size, sizeof(info));
 
-	BUILD_BUG_ON(sizeof(info) != AVFORK_INFO_SIZE_VER1);
+	BUILD_BUG_ON(sizeof(info) != AVFORK_INFO_SIZE_VER2);
 	if (size < AVFORK_INFO_SIZE_VER0)
 		return -EINVAL;
 	if (copy_to_user(arg, &info, known) ||

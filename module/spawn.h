@@ -5,15 +5,20 @@
 #include <linux/avfork.h>
 #include <linux/sched.h>
 
+#include "compat.h"
+
 /* What struct avfork_args may hold. */
 #define AVFORK_FLAGS		(AVFORK_SYNC | AVFORK_STDIO | \
 				 AVFORK_INTO_CGROUP | AVFORK_INHERIT_FDS | \
 				 AVFORK_INHERIT_SIGNALS | AVFORK_AUTOKILL | \
 				 AVFORK_AUTOREAP | AVFORK_NNP | \
-				 AVFORK_SHARE_FDS)
-#define AVFORK_NAMESPACES	(CLONE_NEWNS | CLONE_NEWCGROUP | \
-				 CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
-				 CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
+				 AVFORK_SHARE_FDS | AVFORK_ISOLATE)
+#define AVFORK_NAMESPACES	((u64)CLONE_NS_ALL)
+
+/* What AVFORK_ISOLATE is about: the kinds that this kernel was built with. */
+#define AVFORK_KINDS		(AVFORK_NAMESPACES & ~(u64)AVFORK_KINDS_LEFT_OUT)
+/* Those of them that a child can have to itself. */
+#define AVFORK_ISOLATED		(AVFORK_KINDS & ~(u64)AVFORK_KINDS_SHARED)
 
 struct avfork_nursery;
 struct avfork_prepared;

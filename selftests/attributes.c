@@ -490,7 +490,8 @@ TEST_F(spawn, info_is_complete)
 	/* AUTOREAP depends on the kernel: its own test finds out. */
 	EXPECT_EQ(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP |
 		  AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS |
-		  AVFORK_AUTOKILL | AVFORK_NNP | AVFORK_SHARE_FDS,
+		  AVFORK_AUTOKILL | AVFORK_NNP | AVFORK_SHARE_FDS |
+		  AVFORK_ISOLATE,
 		  info.flags & ~(__u64)AVFORK_AUTOREAP);
 	/* The kernel's tables begin with 64 and grow to powers of two. */
 	EXPECT_LE(64, info.table_size);
@@ -502,6 +503,9 @@ TEST_F(spawn, info_is_complete)
 	for (i = 0; i < ARRAY_SIZE(namespaces); i++)
 		EXPECT_NE(0, info.namespaces & namespaces[i].flag);
 	EXPECT_EQ(i, __builtin_popcountll(info.namespaces));
+	/* Time namespaces depend on the kernel. */
+	EXPECT_EQ(namespaces_known() & ~(__u64)CLONE_NEWTIME,
+		  info.isolated & ~(__u64)CLONE_NEWTIME);
 
 	memset(&longer, 0x5a, sizeof(longer));
 	ASSERT_EQ(0, ioctl(self->device,

@@ -193,7 +193,7 @@ REFUSED(args_longer_unmapped, EFAULT,
 			    sizeof(*args), args, sizeof(*args)));
 
 /* Its fields. */
-REFUSED(flag_unknown, EINVAL, args->flags |= 0x200);
+REFUSED(flag_unknown, EINVAL, args->flags |= 0x400);
 REFUSED(flag_unknown_high, EINVAL, args->flags |= 1UL << 63);
 REFUSED(share_fds_and_stdio, EINVAL, args->flags |= AVFORK_SHARE_FDS,
 	child_grant(&call->child, NULL, 0));

@@ -20,7 +20,7 @@
 #define KNOWN_FLAGS	(AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
 			 AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
 			 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
-			 AVFORK_SHARE_FDS)
+			 AVFORK_SHARE_FDS | AVFORK_ISOLATE)
 #define KNOWN_NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | \
 	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME)
@@ -687,6 +687,9 @@ static void expect_grants(struct call *call)
 
 static void expect_args(struct call *call)
 {
+	const struct avfork_args *args = &call->args;
+	__u64 new = args->namespaces;
+
 	/* What the whole machine has. */
 	needs(call, PERHAPS, ENOMEM);
 
@@ -766,13 +769,18 @@ static void expect_spawn(struct call *call)
 		      EACCES : EBADF);
 	else
 		needs(call, !args->cgroup_fd, EINVAL);
-	if (args->namespaces) {
+	if (args->flags & AVFORK_ISOLATE)
+		new = KNOWN_NAMESPACES & ~new;
+	/* Linux before 6.3. */
+	if (args->flags & AVFORK_ISOLATE && new & CLONE_NEWTIME)
+		needs(call, PERHAPS, EOPNOTSUPP);
+	if (new) {
 		needs(call, has_privileges ||
-		      args->namespaces & CLONE_NEWUSER ? PERHAPS : NO, EPERM);
+		      new & CLONE_NEWUSER ? PERHAPS : NO, EPERM);
 		needs(call, PERHAPS, ENOSPC);
 	}
 	/* For want of memory, too. */
-	if (args->namespaces & CLONE_NEWNET) {
+	if (new & CLONE_NEWNET) {
 		needs(call, PERHAPS, EEXIST);
 		needs(call, PERHAPS, ENODEV);
 	}

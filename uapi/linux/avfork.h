@@ -32,10 +32,13 @@
 #define AVFORK_NNP		0x80
 /* Have the caller's descriptor table itself until exec, and so no grants. */
 #define AVFORK_SHARE_FDS	0x100
+/* Make all namespaces anew but for those that avfork_args.namespaces names. */
+#define AVFORK_ISOLATE		0x200
 
 /* What a prepared child inherits or dies with: flags of AVFORK_IOC_PREPARE. */
 #define AVFORK_PREPARE_FLAGS	(AVFORK_INTO_CGROUP | AVFORK_INHERIT_SIGNALS | \
-				 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP)
+				 AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
+				 AVFORK_ISOLATE)
 /* What it is granted: flags of AVFORK_IOC_START. */
 #define AVFORK_START_FLAGS	(AVFORK_STDIO | AVFORK_INHERIT_FDS)
 
@@ -69,7 +72,8 @@ struct avfork_fd {
  * are in AVFORK_START_FLAGS. What the one takes is zero for the other.
  *
  * @flags:       AVFORK_*
- * @namespaces:  CLONE_NEW*: the namespaces that are made anew for the child
+ * @namespaces:  CLONE_NEW*: the namespaces that are made anew for the child; with
+ *               AVFORK_ISOLATE those that are not
  * @entry:       address of the child's first instruction
  * @arg:         the first argument that @entry finds, as a C function would
  * @stack:       lowest byte of the child's stack, a multiple of 16
@@ -130,6 +134,8 @@ struct avfork_grants {
  * @table_size:  how many descriptors the calling task's table has room for:
  *               what clone(2) copies without CLONE_FILES
  * @reserved1:   0
+ * @isolated:    the CLONE_NEW* flags of what AVFORK_ISOLATE makes anew here. What
+ *               the kernel has besides is to be named as shared
  */
 struct avfork_info {
 	__u32 abi_version;
@@ -138,10 +144,12 @@ struct avfork_info {
 	__aligned_u64 namespaces;
 	__u32 table_size;
 	__u32 reserved1;
+	__aligned_u64 isolated;
 };
 
 #define AVFORK_INFO_SIZE_VER0	24	/* sizeof the first struct avfork_info */
 #define AVFORK_INFO_SIZE_VER1	32	/* with table_size */
+#define AVFORK_INFO_SIZE_VER2	40	/* with isolated */
 
 #define AVFORK_IOC_MAGIC	0xD7
 #define AVFORK_IOC_SPAWN	_IOW(AVFORK_IOC_MAGIC, 0x40, struct avfork_args)
