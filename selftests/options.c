@@ -308,7 +308,7 @@ TEST(unknown_flags)
 				   AVFORK_INHERIT_SIGNALS | AVFORK_NOSIGCHLD |
 				   AVFORK_WAITPID | AVFORK_AUTOKILL |
 				   AVFORK_AUTOREAP | AVFORK_NNP |
-				   AVFORK_SHARE_FDS;
+				   AVFORK_SHARE_FDS | AVFORK_ISOLATE;
 	struct avfork_opts opts = { .size = sizeof(opts) };
 	unsigned int bit;
 

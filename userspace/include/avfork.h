@@ -37,8 +37,8 @@ extern "C" {
 /*
  * Flags, beside those of <linux/avfork.h>: AVFORK_SYNC, AVFORK_STDIO,
  * AVFORK_INTO_CGROUP, AVFORK_INHERIT_FDS, AVFORK_INHERIT_SIGNALS,
- * AVFORK_AUTOKILL, AVFORK_AUTOREAP, AVFORK_NNP and AVFORK_SHARE_FDS, which goes with
- * no grants, AVFORK_STDIO or AVFORK_INHERIT_FDS.
+ * AVFORK_AUTOKILL, AVFORK_AUTOREAP, AVFORK_NNP, AVFORK_ISOLATE, and AVFORK_SHARE_FDS,
+ * which goes with no grants, AVFORK_STDIO or AVFORK_INHERIT_FDS.
  *
  * AVFORK_NOSIGCHLD and AVFORK_WAITPID each do what both say, before an exec and after
  * it, for Linux has no way to give one alone: only avfork_waitpid() reaps the child,
@@ -61,7 +61,8 @@ extern "C" {
  * @left:       receives a descriptor, close-on-exec, that is at its end when the child
  *              has exec'd or died. Where avfork_exec() cannot exec there is an int to
  *              be read first, the errno. NULL for none. Not with AVFORK_SHARE_FDS
- * @namespaces: CLONE_NEW*: namespaces made anew for the child
+ * @namespaces: CLONE_NEW*: namespaces made anew for the child; with AVFORK_ISOLATE
+ *              those that are shared, and all others of the kernel are anew
  * @stack:      lowest byte of the child's stack, a multiple of 16; the child's
  *              until it has exec'd or died. NULL: a stack of the library's
  * @stack_size: bytes. With a @stack, a multiple of 16, at least

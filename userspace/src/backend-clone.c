@@ -24,10 +24,7 @@
 #include "device.h"
 #include "guard.h"
 #include "keeper.h"
-
-#define NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | \
-		    CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | \
-		    CLONE_NEWNET | CLONE_NEWTIME)
+#include "namespaces.h"
 
 /* What a copy costs as much as waiting for a child to run. */
 #define COPY_AT_MOST 1024
@@ -52,7 +49,9 @@ int clone_check(const struct avfork_opts *opts)
 {
 	uintptr_t stack = (uintptr_t)opts->stack;
 
-	if (opts->namespaces & ~(uint64_t)NAMESPACES ||
+	/* namespaces_isolate() knows of more. */
+	if ((!(opts->flags & AVFORK_ISOLATE) &&
+	     opts->namespaces & ~(uint64_t)NAMESPACES) ||
 	    (stack && (opts->stack_size < AVFORK_STACK_MIN ||
 		       (stack | opts->stack_size) % 16)) ||
 	    (opts->flags & AVFORK_SHARE_FDS &&
@@ -121,14 +120,35 @@ static pid_t clone_spawn_kept(struct child *child)
 	return carrier_spawn(child, prelude_put_grants, clone_make);
 }
 
-static pid_t clone_spawn(struct child *child)
+static pid_t clone_spawn_checked(struct child *child)
 {
-	if (clone_check(child->opts))
-		return -1;
 	if (child->opts->flags &
 	    (AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_HIDDEN))
 		return keeper_spawn(child, clone_spawn_kept, KEEPER_STACK_SIZE);
 	return clone_spawn_kept(child);
+}
+
+static pid_t spawn_isolated(struct child *child)
+{
+	const struct avfork_opts *asked = child->opts;
+	struct avfork_opts opts = *asked;
+	pid_t pid;
+
+	if (namespaces_isolate(&opts))
+		return -1;
+	child->opts = &opts;
+	pid = clone_spawn_checked(child);
+	child->opts = asked;
+	return pid;
+}
+
+static pid_t clone_spawn(struct child *child)
+{
+	if (clone_check(child->opts))
+		return -1;
+	if (child->opts->flags & AVFORK_ISOLATE)
+		return spawn_isolated(child);
+	return clone_spawn_checked(child);
 }
 
 const struct backend backend_clone = {

@@ -77,7 +77,7 @@ static bool can_vfork(const struct avfork_opts *opts)
 	return !tsan_is_here() &&
 	       !(opts->flags & (AVFORK_HIDDEN | AVFORK_INTO_CGROUP |
 				AVFORK_AUTOKILL | AVFORK_AUTOREAP |
-				AVFORK_SHARE_FDS)) &&
+				AVFORK_SHARE_FDS | AVFORK_ISOLATE)) &&
 	       !opts->namespaces && !opts->pidfd && !opts->stack &&
 	       opts->stack_size <= stack_size;
 }

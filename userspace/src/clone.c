@@ -48,6 +48,9 @@ static long clone_any(struct clone_args *args, struct prelude *prelude)
 	prelude->handlers_gone = false;
 	if (ret == -EINVAL)
 		return raw_clone3(args, run, prelude);
+	/* The privilege for namespaces, not a filter. */
+	if (ret == -EPERM && args->flags & CLONE_NEWTIME)
+		return ret;
 	return clone_old(args, prelude);
 }
 

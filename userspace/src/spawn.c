@@ -15,7 +15,7 @@
 #define KNOWN_FLAGS (AVFORK_SYNC | AVFORK_STDIO | AVFORK_INTO_CGROUP | \
 		     AVFORK_INHERIT_FDS | AVFORK_INHERIT_SIGNALS | \
 		     AVFORK_AUTOKILL | AVFORK_AUTOREAP | AVFORK_NNP | \
-		     AVFORK_SHARE_FDS | AVFORK_HIDDEN)
+		     AVFORK_SHARE_FDS | AVFORK_ISOLATE | AVFORK_HIDDEN)
 
 /* Members are appended, so that nothing lies between them; and never moved. */
 _Static_assert(sizeof(void *) != 8 ||
@@ -27,6 +27,20 @@ _Static_assert(sizeof(void *) != 8 ||
 /* No struct avfork_opts of any version is larger: a size beyond is a mistake. */
 #define OPTS_SIZE_MAX 4096
 
+bool kernel_since(int major, int minor)
+{
+	static atomic_int known;	/* 1000 * major + minor */
+	struct utsname system;
+	int running[2] = { 0, 0 };
+
+	if (!known) {
+		uname(&system);
+		sscanf(system.release, "%d.%d", &running[0], &running[1]);
+		known = 1000 * running[0] + running[1];
+	}
+	return known >= 1000 * major + minor;
+}
+
 /*
  * Before Linux 5.16 (commit 0258b5fd7c71, "coredump: Limit coredumps to a single
  * thread group") a signal that dumps core killed all that shared the memory, whether
@@ -34,16 +48,7 @@ _Static_assert(sizeof(void *) != 8 ||
  */
 bool crashes_alone(void)
 {
-	static atomic_int known;	/* 1: yes, -1: no */
-	struct utsname system;
-	int major = 0, minor = 0;
-
-	if (!known) {
-		uname(&system);
-		sscanf(system.release, "%d.%d", &major, &minor);
-		known = major > 5 || (major == 5 && minor >= 16) ? 1 : -1;
-	}
-	return known > 0;
+	return kernel_since(5, 16);
 }
 
 static pid_t spawn_by(const struct backend *backend, struct child *child)

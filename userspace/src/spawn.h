@@ -41,6 +41,9 @@ pid_t exec_search(const struct avfork_opts *opts, char *const argv[]);
 pid_t exec_shell(const struct avfork_opts *opts, const char *command,
 		 kernel_sigset defaults);
 
+/* Whether this is that version of Linux, or a later one. */
+bool kernel_since(int major, int minor);
+
 #define SEARCH_DEFAULT "/bin:/usr/bin"	/* where there is no PATH */
 
 /*
