@@ -65,8 +65,8 @@ static inline void avfork_copy_no_files(struct kernel_clone_args *clone)
 #endif
 
 /*
- * All kinds of namespaces. A kernel from 7.1 on says so itself, which covers the
- * kinds of kernels to come: the module is built for each. Those before have eight.
+ * All kinds of namespaces. Linux 7.3 says so itself, which covers the kinds of
+ * kernels to come, for the module is built for each. Those before have eight.
  */
 #ifdef AVFORK_HAVE_NS_ALL
 #include <linux/ns_common.h>
