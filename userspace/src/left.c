@@ -16,12 +16,7 @@
 /* As many descriptors as a table has room for without memory of its own. */
 #define SMALL_TABLE 64
 
-/*
- * A number for the child's end that no grant of @opts has, nor standard input,
- * output or error: in the smallest table, but as high as can be, for a program is
- * likelier to want a low number for something else.
- */
-static int number_for(const struct avfork_opts *opts)
+int left_number(const struct avfork_opts *opts)
 {
 	uint64_t free = ~(uint64_t)7;
 	struct rlimit limit;
@@ -81,7 +76,7 @@ pid_t left_spawn(struct child *child)
 		*grant = (struct avfork_fd) {
 			.parent_fd = ends[1],
 			.child_fd = opts.flags & AVFORK_INHERIT_FDS ?
-				    ends[1] : number_for(asked),
+				    ends[1] : left_number(asked),
 			.flags = FD_CLOEXEC,
 		};
 		if (child->left)

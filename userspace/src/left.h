@@ -11,6 +11,13 @@
 
 #include "backend.h"
 
+/*
+ * A number for a descriptor of the child's that no grant of @opts has, nor standard
+ * input, output or error: in the smallest table, but as high as can be, for a program
+ * is likelier to want a low number for something else.
+ */
+int left_number(const struct avfork_opts *opts);
+
 /* As spawn(), for a @child whose opts have ->left. */
 pid_t left_spawn(struct child *child);
 

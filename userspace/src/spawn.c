@@ -126,31 +126,34 @@ pid_t avforkx(int flags, int (*start_routine)(void *), void *arg)
 	return spawn(&child);
 }
 
-/* copy_struct_from_user()'s rules, for what is in our own memory. */
-int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
+int sized_copy(void *to, size_t size, const void *from, size_t first)
 {
-	const unsigned char *bytes = (const unsigned char *)from;
+	const unsigned char *bytes = from;
+	size_t i, given = from ? *(const size_t *)from : 0;
 	int error = 0;
-	size_t i;
 
-	if (!from) {
-		*to = (struct avfork_opts) { .size = sizeof(*to) };
+	memset(to, 0, size);
+	*(size_t *)to = size;
+	if (!from)
 		return 0;
-	}
-	if (from->size < AVFORK_OPTS_SIZE_VER0)
+	if (given < first)
 		error = EINVAL;
-	else if (from->size > OPTS_SIZE_MAX)
+	else if (given > OPTS_SIZE_MAX)
 		error = E2BIG;
-	for (i = sizeof(*from); !error && i < from->size; i++)
+	for (i = size; !error && i < given; i++)
 		if (bytes[i])
 			error = E2BIG;
 	if (error) {
 		errno = error;
 		return -1;
 	}
-	*to = (struct avfork_opts) { 0 };
-	memcpy(to, from, from->size < sizeof(*to) ? from->size : sizeof(*to));
+	memcpy(to, from, given < size ? given : size);
 	return 0;
+}
+
+int opts_copy(struct avfork_opts *to, const struct avfork_opts *from)
+{
+	return sized_copy(to, sizeof(*to), from, AVFORK_OPTS_SIZE_VER0);
 }
 
 pid_t avfork_with(const struct avfork_opts *opts,

@@ -28,6 +28,12 @@ bool crashes_alone(void);
 int opts_copy(struct avfork_opts *to, const struct avfork_opts *from);
 
 /*
+ * The same for any struct that begins with its size, @size bytes in this library and
+ * @first in the first: copy_struct_from_user()'s rules, for our own memory.
+ */
+int sized_copy(void *to, size_t size, const void *from, size_t first);
+
+/*
  * Make a child as @opts say, which are complete, that execs @argv[0], looked for in
  * PATH. All is copied. With AVFORK_SYNC a failure to exec is one of the call; else the
  * child exits with EXIT_NO_EXEC.
