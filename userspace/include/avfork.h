@@ -123,6 +123,76 @@ pid_t avforkx(int flags, int (*start_routine)(void *), void *arg);
 pid_t avfork_with(const struct avfork_opts *opts,
 		  int (*start_routine)(void *), void *arg);
 
+/* One line of an id map, see user_namespaces(7). */
+struct avfork_ids {
+	uint32_t inside;
+	uint32_t outside;
+	uint32_t count;
+};
+
+/**
+ * struct avfork_bind - a file or directory that a container has
+ * @source: of the caller's, with all that is mounted below
+ * @target: where the container has it, from its root on
+ * @flags:  AVFORK_WRITABLE, or 0: it is read-only
+ */
+struct avfork_bind {
+	const char *source;
+	const char *target;
+	uint64_t flags;
+};
+
+#define AVFORK_WRITABLE		0x1
+
+/**
+ * struct avfork_container - what a container shares, and has
+ * @size:         sizeof(struct avfork_container)
+ * @flags:        AVFORK_WRITABLE: the root may be written
+ * @shared:       CLONE_NEW*: the kinds of namespaces that are the caller's
+ * @root:         a directory. NULL: an empty tree, where targets are made as needed
+ * @binds:        @nr_binds files and directories that are seen there, in this order
+ * @nr_binds:     their number
+ * @uids:         @nr_uids ranges of user ids. None: the caller's own, as 0
+ * @nr_uids:      their number
+ * @gids:         the same of group ids
+ * @nr_gids:      their number
+ * @hostname:     NULL: "container"
+ * @capabilities: 1 << CAP_*: what may be had inside, over the container's own
+ *                namespaces alone
+ *
+ * All but @size may be 0, which shares nothing.
+ */
+struct avfork_container {
+	size_t size;
+	uint64_t flags;
+	uint64_t shared;
+	const char *root;
+	const struct avfork_bind *binds;
+	size_t nr_binds;
+	const struct avfork_ids *uids;
+	size_t nr_uids;
+	const struct avfork_ids *gids;
+	size_t nr_gids;
+	const char *hostname;
+	uint64_t capabilities;
+};
+
+#define AVFORK_CONTAINER_SIZE_VER0 96	/* sizeof the first struct avfork_container */
+
+/**
+ * avfork_container - avfork_with() for a child that shares nothing but what is named
+ * @opts:      as for avfork_with(), but for namespaces, which are @container's;
+ *             AVFORK_ISOLATE and AVFORK_NNP are set. Not with AVFORK_SYNC or
+ *             AVFORK_SHARE_FDS
+ * @container: NULL for a container that shares nothing
+ *
+ * Return: the child's pid, when the container is ready and @start_routine about to run
+ * there. Where something of @container cannot be had the call fails, with the errno.
+ */
+pid_t avfork_container(const struct avfork_opts *opts,
+		       const struct avfork_container *container,
+		       int (*start_routine)(void *), void *arg);
+
 /**
  * avfork_exec - make a child that execs
  * @opts: as for avfork_with()
