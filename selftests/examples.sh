@@ -95,5 +95,24 @@ for loop in epoll uring; do
 		try "$loop: no thread and no handler of a signal" nothing_else
 	fi
 done
+
+# One directory of the build's own, nothing else, and the status of the build.
+program=$dir/example/contained
+contained()
+{
+	mkdir "$dir/build" &&
+	echo 'all: ; echo built >result; ! touch /usr/mine; ! cat /etc/passwd' \
+		>"$dir/build/Makefile" &&
+	"$program" "$dir/build" make -s 2>/dev/null &&
+	[ "$(cat "$dir/build/result")" = built ] && [ ! -e /usr/mine ]
+	[ $? = 0 ] || return
+	"$program" "$dir/build" sh -c 'exit 7'
+	[ $? = 7 ]
+}
+if [ "$backend" ]; then
+	try "contained: a build that can write one directory" contained
+else
+	result 0 "contained # SKIP no backend of libavfork works here"
+fi
 echo "1..$n"
 exit $failed
