@@ -1186,6 +1186,76 @@ TEST_F(prepared, killed_while_it_starts)
 	}
 }
 
+#define CHURNERS	3
+
+struct churn {
+	int device;
+	__u32 done;
+};
+
+/* Prepare children, and start two of three, for as long as the process is there. */
+static void *churn(void *arg)
+{
+	const struct avfork_args none = { 0 };
+	struct churn *churn = arg;
+	struct child child;
+	int prepared, i;
+
+	for (i = 0;; i++) {
+		prepared = child_prepare(churn->device, &none);
+		if (i % 3) {
+			child_init(&child, child_returns, NULL);
+			prepared_start(prepared, &child);
+			child_reap(&child);
+		}
+		close(prepared);
+		word_increment(&churn->done);
+	}
+	return NULL;
+}
+
+static void churn_until_exec(struct churn *churn_, bool execs)
+{
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < CHURNERS; i++)
+		pthread_create(&thread, NULL, churn, churn_);
+	while (!execs || word_get(&churn_->done) < 10)
+		usleep(1000);
+	child_execs(NULL);
+}
+
+/*
+ * Whatever stage its children are at when a maker is gone, all end: the last wait
+ * would not return.
+ */
+TEST_F(prepared, makers_leave_at_any_point)
+{
+	struct churn *churn = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int round, ret;
+	pid_t maker;
+
+	ASSERT_NE(MAP_FAILED, (void *)churn);
+	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
+	for (round = 0; round < 12; round++) {
+		*churn = (struct churn) { .device = self->device };
+		maker = fork();
+		if (!maker)
+			churn_until_exec(churn, round % 2);
+		while (word_get(&churn->done) < 1 + round / 2)
+			usleep(1000);
+		if (round % 2 == 0)
+			kill(maker, SIGKILL);
+		do {
+			ret = sys(SYS_wait4, -1, NULL, __WALL, NULL);
+		} while (ret > 0 || ret == -EINTR);
+		ASSERT_EQ(-ECHILD, ret);
+	}
+	munmap(churn, PAGE);
+}
+
 #define AT_ONCE	64
 
 /* Some are started, some are not. */
