@@ -687,9 +687,6 @@ static void expect_grants(struct call *call)
 
 static void expect_args(struct call *call)
 {
-	const struct avfork_args *args = &call->args;
-	__u64 new = args->namespaces;
-
 	/* What the whole machine has. */
 	needs(call, PERHAPS, ENOMEM);
 
@@ -748,6 +745,7 @@ static void expect_start_prepared(struct call *call)
 static void expect_spawn(struct call *call)
 {
 	const struct avfork_args *args = &call->args;
+	__u64 new = args->namespaces;
 
 	expect_start(call);
 	/* Limits that others reach. */

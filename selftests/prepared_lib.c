@@ -203,6 +203,34 @@ TEST_F(prepared, child_inherits_what_its_maker_had)
 	ASSERT_EQ(ALL_INHERITED, reap(avfork(inherited, NULL)));
 }
 
+/* 0 unless it is in the UTS namespace @arg. */
+static int has_uts_namespace(void *arg)
+{
+	struct stat namespace;
+
+	return !stat("/proc/thread-self/ns/uts", &namespace) &&
+	       namespace.st_ino == *(ino_t *)arg;
+}
+
+TEST_F(prepared, child_is_isolated_but_for_what_is_shared)
+{
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .flags = AVFORK_ISOLATE,
+		/* So that /proc is the one that we see. */
+		.namespaces = CLONE_NEWPID | CLONE_NEWTIME | CLONE_NEWUSER,
+	};
+	struct stat ours;
+
+	ASSERT_EQ(0, stat("/proc/self/ns/uts", &ours));
+	if (geteuid())
+		SKIP(return, "needs root");
+	PREPARE(&opts);
+	ASSERT_EQ(0, reap(START(has_uts_namespace, &ours.st_ino)));
+	opts.namespaces |= CLONE_NEWUTS;
+	PREPARE(&opts);
+	ASSERT_EQ(1, reap(START(has_uts_namespace, &ours.st_ino)));
+}
+
 TEST_F(prepared, module_refuses_a_starter_who_may_do_less)
 {
 	ASSERT_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));

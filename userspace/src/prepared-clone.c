@@ -33,6 +33,7 @@
 
 #include "clone.h"
 #include "fds.h"
+#include "namespaces.h"
 #include "prepared.h"
 #include "spawn.h"
 
@@ -168,7 +169,9 @@ static int make(struct avfork_prepared *prepared)
 		errno = EOPNOTSUPP;
 		return -1;
 	}
-	if (clone_check(&prepared->opts))
+	if (clone_check(&prepared->opts) ||
+	    (prepared->opts.flags & AVFORK_ISOLATE &&
+	     namespaces_isolate(&prepared->opts)))
 		return -1;
 	if (!crashes_alone()) {
 		errno = ENOSYS;

@@ -10,7 +10,8 @@
 
 #define KNOWN_FLAGS (AVFORK_STDIO | AVFORK_INTO_CGROUP | \
 		     AVFORK_INHERIT_SIGNALS | AVFORK_AUTOKILL | \
-		     AVFORK_AUTOREAP | AVFORK_NNP | AVFORK_HIDDEN)
+		     AVFORK_AUTOREAP | AVFORK_NNP | AVFORK_ISOLATE | \
+		     AVFORK_HIDDEN)
 
 /* What belongs to a child's start is not among what it is prepared with. */
 static int check_opts(const struct avfork_opts *opts)
