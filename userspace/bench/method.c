@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <avfork.h>
@@ -182,8 +183,13 @@ static _Thread_local struct avfork_prepared *prepared;
 
 static void prepare_avfork_start(const struct method *method)
 {
+	const struct timespec moment = { .tv_nsec = 1000000 };
+
 	if (!prepared)
 		prepared = method->library->avfork_prepare(NULL);
+	/* One that was prepared long ago sleeps. In exact mode it has not run yet. */
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		nanosleep(&moment, NULL);
 }
 
 static long call_avfork_start(const struct method *method)
