@@ -391,6 +391,41 @@ TEST_F(container, ids_are_mapped_before_it_runs)
 	ASSERT_PASSED(CONTAINED(sees_nothing, NULL));
 }
 
+/* Version 2's line in /proc/self/cgroup has the path from the namespace's root on. */
+static int is_at_root_of_cgroups(void *unused)
+{
+	FILE *file = fopen("/proc/self/cgroup", "r");
+	char line[256] = "";
+
+	(void)unused;
+	REQUIRE(file);
+	while (fgets(line, sizeof(line), file) && strncmp(line, "0::", 3))
+		;
+	REQUIRE(!strcmp(line, "0::/\n"));
+	fclose(file);
+	return 0;
+}
+
+TEST_F(container, its_cgroup_is_all_of_them)
+{
+	char path[128];
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/avfork-container-%d",
+		 access("/sys/fs/cgroup/unified", F_OK) ? "" : "/unified",
+		 getpid());
+	if (mkdir(path, 0755))
+		SKIP(return, "no cgroup of version 2 can be made");
+	self->opts.flags = AVFORK_INTO_CGROUP;
+	self->opts.cgroup_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_PASSED(CONTAINED(is_at_root_of_cgroups, NULL));
+	/* The control. */
+	self->container.shared |= CLONE_NEWCGROUP;
+	ASSERT_EQ(1, CONTAINED(is_at_root_of_cgroups, NULL));
+	ASSERT_TRUE(COMES_TRUE(!rmdir(path), 60));
+}
+
 static int unprivileged(void *arg)
 {
 	const struct avfork_container *container = arg;
