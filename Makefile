@@ -148,7 +148,8 @@ test: module selftests $(bench)
 # The last of them set, or count, what the whole machine has.
 backend_tests := $(addprefix $(selftests)/,library options hidden nested backend \
 	calls popen system async shortage exec pool copies workers hazards \
-	lifetime descriptors reaping inherited sync container prepared_lib caller-static caller-tls)
+	lifetime descriptors reaping inherited sync container prepared_lib \
+	caller-static caller-tls)
 # Compilers take long in a VM.
 host_tests := $(addprefix $(selftests)/,examples.sh manual.sh bindings.sh)
 vm_tests := $(addprefix $(selftests)/,memory stress)
