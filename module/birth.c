@@ -386,13 +386,13 @@ int avfork_birth_complete(void *data)
 	struct avfork_birth *birth = data;
 
 	take_files(birth);
-	reset_signals(birth->signals);
 	if (birth->child) {
 		avfork_child_enter(birth->child, birth->nursery);
 		birth->child = NULL;
 	}
 	if (birth->prepared)
 		wait_for_grant(birth);
+	reset_signals(birth->signals);
 	avfork_arch_start(&birth->start);
 	if (trace_avfork_start_enabled())
 		trace_avfork_start(task_ppid_nr(current), birth->start.entry);

@@ -77,6 +77,9 @@ enum {
  * @state:   WAITING and so on: see above
  * @flags:   LEFT and so on
  * @autoreap: whether it has no exit signal ever
+ * @signals:  whether the child has the maker's mask and ignored signals
+ * @ignores:  whether it has begun to ignore all signals that can be
+ * @ignored:  what it ignored before, and @blocked: what it blocked
  * @birth:   the child's; NULL once it has completed it
  * @child:   what is remembered of it, while it lives
  * @task:    the child; a reference. NULL until it is made
@@ -94,6 +97,10 @@ struct avfork_prepared {
 	atomic_t state;
 	unsigned long flags;
 	bool autoreap;
+	bool signals;
+	bool ignores;
+	sigset_t ignored;
+	sigset_t blocked;
 	struct avfork_birth *birth;
 	struct avfork_child *child;
 	struct task_struct *task;
@@ -361,37 +368,47 @@ void avfork_prepared_maker_leaves(void)
 	raw_spin_unlock_irqrestore(&by_maker_lock, flags);
 }
 
-/* Ignore all that can be, and return what was ignored. */
-static void ignore_all(sigset_t *ignored)
+/*
+ * A signal that a child is sent while it waits is not for the program that it will
+ * be: all but SIGKILL, SIGSTOP and SIGCONT come to nothing. So that they are not
+ * kept either, none is blocked. From the start on they are the program's, whether or
+ * not the child has run since.
+ *
+ * Both with siglock held. The child has not been woken yet, or is in
+ * avfork_prepared_wait() and does not change its own mask or dispositions.
+ */
+static void begin_to_ignore(struct avfork_prepared *prepared,
+			    struct task_struct *task)
 {
-	/* No lock but for senders: see reset_signals() in birth.c. */
-	struct sighand_struct *sighand = rcu_dereference_raw(current->sighand);
 	int sig;
 
-	sigemptyset(ignored);
-	spin_lock_irq(&sighand->siglock);
+	if (prepared->ignores)
+		return;
+	prepared->ignores = true;
+	prepared->blocked = task->blocked;
+	sigemptyset(&task->blocked);
 	for (sig = 1; sig <= _NSIG; sig++) {
-		struct k_sigaction *ka = &sighand->action[sig - 1];
+		struct k_sigaction *ka = &task->sighand->action[sig - 1];
 
 		if (sig_kernel_only(sig))
 			continue;
 		if (ka->sa.sa_handler == SIG_IGN)
-			sigaddset(ignored, sig);
+			sigaddset(&prepared->ignored, sig);
 		ka->sa.sa_handler = SIG_IGN;
 	}
-	spin_unlock_irq(&sighand->siglock);
 }
 
-static void ignore_only(const sigset_t *ignored)
+static void end_to_ignore(struct avfork_prepared *prepared,
+			  struct task_struct *task)
 {
-	struct sighand_struct *sighand = rcu_dereference_raw(current->sighand);
 	int sig;
 
-	spin_lock_irq(&sighand->siglock);
+	begin_to_ignore(prepared, task);
 	for (sig = 1; sig <= _NSIG; sig++)
-		if (!sigismember((sigset_t *)ignored, sig))
-			sighand->action[sig - 1].sa.sa_handler = SIG_DFL;
-	spin_unlock_irq(&sighand->siglock);
+		if (!prepared->signals || !sigismember(&prepared->ignored, sig))
+			task->sighand->action[sig - 1].sa.sa_handler = SIG_DFL;
+	if (prepared->signals)
+		task->blocked = prepared->blocked;
 }
 
 static void sleep_until_started(const struct avfork_prepared *prepared)
@@ -418,21 +435,16 @@ static void sleep_until_started(const struct avfork_prepared *prepared)
  * @prepared: current's
  *
  * Does not return in a child that is not started, which dies in get_signal().
- *
- * A signal that current is sent meanwhile is not for the program that it will
- * be: all but SIGKILL, SIGSTOP and SIGCONT come to nothing. So that they are not
- * kept either, none is blocked.
  */
 void avfork_prepared_wait(struct avfork_prepared *prepared)
 {
-	sigset_t blocked = current->blocked, ignored, none;
+	/* No lock but for senders and starters: see reset_signals() in birth.c. */
+	struct sighand_struct *sighand = rcu_dereference_raw(current->sighand);
 
-	ignore_all(&ignored);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	spin_lock_irq(&sighand->siglock);
+	begin_to_ignore(prepared, current);
+	spin_unlock_irq(&sighand->siglock);
 	sleep_until_started(prepared);
-	sigprocmask(SIG_SETMASK, &blocked, NULL);
-	ignore_only(&ignored);
 	prepared->birth = NULL;
 }
 
@@ -460,12 +472,24 @@ void avfork_prepared_conceive(struct avfork_prepared *prepared,
 void avfork_prepared_given(struct avfork_prepared *prepared,
 			   struct task_struct *task)
 {
+	struct sighand_struct *sighand = rcu_dereference_raw(task->sighand);
+	unsigned long flags;
+
 	/* The child's. */
 	refcount_inc(&prepared->users);
 	prepared->task = get_task_struct(task);
 	prepared->pid = get_pid(task_pid(task));
 	init_task_work(&prepared->reaping, reaping_work);
 	init_waitqueue_func_entry(&prepared->death, on_death);
+	/*
+	 * A signal may come before the child first runs. With PREEMPT_RT the lock may
+	 * sleep, which a probe must not. In the rare case that somebody has it, the
+	 * child begins to ignore when it runs.
+	 */
+	if (spin_trylock_irqsave(&sighand->siglock, flags)) {
+		begin_to_ignore(prepared, task);
+		spin_unlock_irqrestore(&sighand->siglock, flags);
+	}
 }
 
 static int check_starter(const struct avfork_prepared *prepared)
@@ -532,6 +556,7 @@ static int commit(struct avfork_prepared *prepared,
 			task->clear_child_tid = u64_to_user_ptr(args->release);
 		avfork_child_set_signal(prepared->child, args->exit_signal);
 		WRITE_ONCE(task->exit_signal, args->exit_signal);
+		end_to_ignore(prepared, task);
 		/* With all that it is started with, for the child's acquire. */
 		atomic_set_release(&prepared->state, STARTED);
 	}
@@ -709,6 +734,7 @@ long avfork_prepare(struct avfork_nursery *nursery,
 	if (!prepared)
 		return -ENOMEM;
 	prepared->autoreap = args->flags & AVFORK_AUTOREAP;
+	prepared->signals = args->flags & AVFORK_INHERIT_SIGNALS;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		prepared_put(prepared);

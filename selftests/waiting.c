@@ -205,8 +205,6 @@ TEST_F(prepared, signals_come_to_nothing)
 	ASSERT_EQ(0, sigprocmask(SIG_SETMASK, &all, NULL));
 	prepared = PREPARE(&args);
 	pid = only_child();
-	/* Not before it sleeps: those are as of any child that is made. */
-	await_state(pid, 'S');
 	for (sig = 1; sig < 65; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP && sig != 32 && sig != 33)
 			EXPECT_EQ(0, kill(pid, sig));
@@ -214,6 +212,27 @@ TEST_F(prepared, signals_come_to_nothing)
 	START(prepared, child);
 	EXPECT_EQ(EXITED(3), child_reap(child));
 	close(prepared);
+}
+
+static int child_sleeps(void *unused)
+{
+	return sys(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+}
+
+/* Whether or not the child has run since. */
+TEST_F(prepared, signals_after_the_start_are_taken)
+{
+	struct child *child = &self->child;
+	int prepared, i;
+
+	for (i = 0; i < 100; i++) {
+		prepared = PREPARE(&self->none);
+		child_init(child, child_sleeps, NULL);
+		START(prepared, child);
+		ASSERT_EQ(0, kill(child->pid, SIGTERM));
+		ASSERT_EQ(SIGTERM, child_reap(child));
+		close(prepared);
+	}
 }
 
 TEST_F(prepared, stopped)
