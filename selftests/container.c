@@ -515,7 +515,8 @@ static int kills(void *arg)
 static int opens_file(void *arg)
 {
 	struct target *target = arg;
-	char path[256] = "../../../../../../..";
+	/* From however deep: above the root there is the root. */
+	char path[256] = "../../../../../../../../../../../../../../../..";
 
 	strcat(path, target->file);
 	return open(path, O_RDONLY) < 0;
