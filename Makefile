@@ -1,52 +1,67 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Everything that is built goes to build/, everything that is downloaded to
-# the cache folder (qemu/common). "make test" and "make demo" need nothing but
-# Debian 12, make and a network.
+# the cache folder (qemu/common). What runs in a VM is built with the programs of a
+# root folder in there, of the release of Debian that its kernel's description names;
+# what is for this machine (lib, install, module with KDIR) with this machine's own.
 
 # A file in qemu/kernels
 KERNEL ?= stock
 kernels := $(notdir $(filter-out %.config,$(wildcard qemu/kernels/*)))
 
 build := $(CURDIR)/build
-# A kernel that is not in qemu/kernels is known by its KDIR alone. From the
-# environment that would be for something else.
-ifeq ($(origin KDIR),command line)
-release := $(shell sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' \
-		$(KDIR)/include/generated/utsrelease.h)
-kbuild_dir := $(build)/$(or $(release),$(error no modules are built in $(KDIR)))
-kernel := FORCE
-else
-kbuild_dir := $(build)/$(KERNEL)
-KDIR = $(kbuild_dir)/kernel/kdir
-kernel := $(kbuild_dir)/kernel/version
-endif
-# What runs in user space is built once for all kernels but those that come with
-# a userland of their own: within that, for that.
-within := $(if $(shell grep -s ^userland= qemu/kernels/$(KERNEL)),qemu/enter $(KERNEL))
-user_dir := $(if $(within),$(kbuild_dir),$(build))
-# A compiler for another architecture, in there. "make" has ARCH, CROSS_COMPILE
-# and CC of all that it starts.
-cross := $(shell sed -n s/^cross=//p qemu/kernels/$(KERNEL) 2>/dev/null)
+describe = $(shell . qemu/common; arch=amd64; . qemu/kernels/$(1); echo $(2))
+arch := $(call describe,$(KERNEL),$$arch)
+# Where the kernel runs, and where what runs there is built.
+root := $(call describe,$(KERNEL),$$debian-$$arch)
+tools := $(call describe,$(KERNEL),$$debian-$$machine)
+within := qemu/enter $(tools)
+vm := qemu/vm --kernel $(KERNEL)
+# A compiler for another architecture. "make" has ARCH, CROSS_COMPILE and CC of all
+# that it starts.
+cross := $(call describe,$(KERNEL),$$(cross $$arch))
 ifneq ($(cross),)
-export ARCH := $(shell sed -n s/^arch=//p qemu/kernels/$(KERNEL))
+export ARCH := $(arch:amd64=x86_64)
 export CROSS_COMPILE := $(cross)
 export CC := $(cross)gcc
 export LD := $(cross)ld
 export AR := $(cross)ar
 export OBJCOPY := $(cross)objcopy
 endif
-# One for all kernels of an architecture.
-bench := $(if $(cross),$(user_dir),$(build))/bench/bench
-export AVFORK_BENCH := $(bench)
+# A kernel that is not in qemu/kernels is known by its KDIR alone, and its modules
+# are built as it was, on this machine. From the environment KDIR would be for
+# something else.
+ifeq ($(origin KDIR),command line)
+override KDIR := $(or $(abspath $(wildcard $(KDIR))),$(error there is no $(KDIR)))
+release := $(shell sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' \
+		$(KDIR)/include/generated/utsrelease.h)
+kbuild_dir := $(build)/$(or $(release),$(error no modules are built in $(KDIR)))
+kernel := FORCE
+kdir := $(KDIR)
+kbuild = $(MAKE) -C $(KDIR) $(llvm)
+vm += --kdir $(KDIR)
+else
+kbuild_dir := $(build)/$(KERNEL)
+kernel := $(kbuild_dir)/kernel/id
+kbuild = $(within) $(MAKE) -C $(kbuild_dir)/kernel/kdir $(llvm)
+endif
+# By the compiler of the kernel.
+llvm = $(shell grep -qs ^CONFIG_CC_IS_CLANG=y \
+	$(or $(kdir),$(kbuild_dir)/kernel/kdir)/include/config/auto.conf && echo LLVM=1)
+# What runs in user space is built once for all kernels of a root.
+user_dir := $(build)/$(root)
 lib := $(user_dir)/lib
 linux := $(user_dir)/linux
 selftests := $(linux)/tools/testing/selftests/avfork
+# One for all kernels of this machine's architecture.
+bench := $(if $(cross),$(user_dir),$(build))/bench/bench
+export AVFORK_BENCH := $(bench)
 
 help:
-	@echo 'make demo       install what is missing, run the demonstration in a VM'
+	@echo 'make demo       set up what is missing, run the demonstration in a VM'
 	@echo 'make test       the same for the tests; ends with "N passed, N failed"'
-	@echo 'make test-all   on every kernel, and writes Documentation/kernels.rst; hours'
+	@echo 'make test-all   on every kernel that was not tried since the last change, and'
+	@echo '                writes Documentation/kernels.rst; hours'
 	@echo "make suites     other projects' tests with the preloaded library; 15 minutes"
 	@echo 'make bench      what each way to make a child costs: Documentation/bench; half an hour'
 	@echo 'make bench-native  the same on this machine itself, by clone(2); ten minutes'
@@ -66,7 +81,8 @@ help:
 	@echo
 	@echo 'KERNEL=NAME     for which kernel, of: $(kernels) ($(KERNEL))'
 	@echo 'TESTS=NAMES     only these programs of selftests/, for "make test"'
-	@echo 'KDIR=FOLDER     for which other kernel, by where its modules are built:'
+	@echo 'KDIR=FOLDER     for which other kernel, by where it is built, for "make test";'
+	@echo '                or where its modules are built, for "make module":'
 	@echo '                make module KDIR=/lib/modules/$$(uname -r)/build'
 	@echo
 	@echo 'qemu/vm -- COMMAND runs any command next to the module; see qemu/vm --help.'
@@ -75,12 +91,16 @@ ifneq ($(words $(CURDIR)),1)
 $(error kbuild cannot build in a folder with a space in its path: $(CURDIR))
 endif
 
-setup:
-	@qemu/setup >/dev/null
+# $(kbuild_dir)/kernel leads to what qemu/kernel prepared.
+userland:
+	@mkdir -p $(kbuild_dir)
+	@dir=$$(qemu/kernel $(KERNEL) $(kdir)) && \
+		ln -sfn "$$dir" $(kbuild_dir)/kernel
+
+$(kbuild_dir)/kernel/id: userland ;
 
 # kbuild puts objects next to the sources, hence a copy of these for each
-# kernel. $(kbuild_dir)/kernel leads to what qemu/kernel prepared; a new
-# version of the kernel makes the module out of date.
+# kernel. A new version of the kernel makes the module out of date.
 module: $(kbuild_dir)/avfork.ko
 
 module_sources := Kbuild $(shell find module uapi -type f)
@@ -88,39 +108,56 @@ module_sources := Kbuild $(shell find module uapi -type f)
 $(kbuild_dir)/avfork.ko: $(module_sources) VERSION $(kernel)
 	@mkdir -p $(kbuild_dir)
 	cp -rp Kbuild VERSION module uapi $(kbuild_dir)
-	$(within) $(MAKE) -C $(KDIR) M=$(kbuild_dir) modules
+	$(kbuild) M=$(kbuild_dir) modules
 	@touch $@
-
-$(kbuild_dir)/kernel/version: FORCE
-	@mkdir -p $(kbuild_dir)
-	@dir=$$(qemu/kernel $(KERNEL)) && ln -sfn "$$dir" $(kbuild_dir)/kernel
 
 # As kbuild's, it builds nothing: root may run it on what a user has built. But
 # without a module that would succeed.
 modules_install:
 	@[ -e $(kbuild_dir)/avfork.ko ] || { echo 'first: make module'; false; }
-	$(within) $(MAKE) -C $(KDIR) M=$(kbuild_dir) \
+	$(kbuild) M=$(kbuild_dir) \
 		INSTALL_MOD_PATH='$(or $(INSTALL_MOD_PATH),$(DESTDIR))' $@
 
-lib: setup
+# Where the library for this machine is.
+LIBAVFORK_BUILD ?= $(build)/lib
+
+lib:
+	@$(MAKE) -s -C userspace O=$(LIBAVFORK_BUILD) all
+
+# They need but a compiler, and none where all is built.
+install uninstall:
+	@$(MAKE) -C userspace O=$(LIBAVFORK_BUILD) $@
+
+$(lib)/libavfork.a: userland
 	@$(within) $(MAKE) -s -C userspace O=$(lib) all
 
-# Without setup: they need but a compiler, and none where all is built.
-install uninstall:
-	@$(MAKE) -C userspace O=$(lib) $@
-
-# What selftests/programs.sh tries the preloaded library with, the tools of
+# What the tests are built with, and what a few of them run where there is a compiler
+# already; what selftests/programs.sh tries the preloaded library with, the tools of
 # debuggers.sh, and what examples.sh, manual.sh and bindings.sh compile with: 500 MB,
-# which a demonstration need not wait for.
-programs := ninja-build libpython3.11-testsuite ocaml-interp fd-find \
-	openjdk-17-jre-headless strace gdb linux-perf liburing-dev libglib2.0-dev \
-	rustc
+# which a demonstration need not wait for, and which is not for another architecture's
+# root.
+test_packages := build-essential pkg-config perl python3 procps
+programs := mandoc ninja-build ^libpython3.*-testsuite$$ ocaml-interp fd-find \
+	default-jre-headless strace gdb linux-perf liburing-dev libglib2.0-dev rustc
 
-# The kernel's own test runner and checkpatch, in the kernel's own layout.
-$(linux)/.version: FORCE
-	@mkdir -p $(user_dir)
-	@dir=$$(qemu/setup $(if $(within),,$(programs))) && \
-		{ cmp -s "$$dir/.version" $@ || cp -rT "$$dir" $(linux); }
+test-packages: userland
+	@qemu/root $(root) install $(test_packages) $(if $(cross),,$(programs))
+
+# The kernel's own test runner and checkpatch, in the kernel's own layout: always
+# of one version, that of Debian 12. The wildcards are tar's.
+t := tools/testing/selftests
+source_root := $(call describe,stock,$$debian-$$machine)
+$(linux)/.unpacked:
+	@mkdir -p $(linux)
+	@qemu/root $(source_root) install linux-source-6.1 xz-utils
+	@echo unpacking kselftest and checkpatch from linux-source-6.1...
+	@qemu/enter $(source_root) tar -C $(linux) --strip-components=1 \
+		-xJf /usr/src/linux-source-6.1.tar.xz \
+		--wildcards --no-wildcards-match-slash \
+		'*/$t/lib.mk' '*/$t/kselftest*.h' '*/$t/kselftest/*' \
+		'*/scripts/checkpatch.pl' '*/scripts/spelling.txt' \
+		'*/scripts/const_structs.checkpatch' '*/scripts/subarch.include'
+	@touch $@
 
 # Our tests join them where they would be in the kernel. Built anew whenever
 # anything changed: lib.mk knows nothing about libraries and headers.
@@ -128,20 +165,18 @@ run_selftests = $(MAKE) -C $(selftests) OUTPUT=$(selftests) \
 	KHDR_INCLUDES='-isystem $(CURDIR)/uapi' \
 	LIBAVFORK_CFLAGS='-I$(CURDIR)/userspace/include' \
 	LIBAVFORK_LIBS='$(lib)/libavfork.a -pthread' \
-	AVFORK_SOURCE='$(CURDIR)'
+	LIBAVFORK_BUILD='$(lib)' AVFORK_SOURCE='$(CURDIR)'
 
 $(selftests)/.built: $(shell find selftests uapi userspace/include -type f) \
-		$(lib)/libavfork.a $(linux)/.version
+		$(lib)/libavfork.a $(linux)/.unpacked
 	rm -rf $(selftests)
 	cp -rp selftests $(selftests)
 	@$(within) $(run_selftests) -s all
 	@touch $@
 
-$(lib)/libavfork.a: lib ;
+selftests: test-packages $(selftests)/.built
 
-selftests: $(selftests)/.built
-
-test: module selftests $(bench)
+test: userland module selftests $(bench)
 	@qemu/tally $(MAKE) --no-print-directory run-tests
 
 # What is the same on every backend. Two of them need no module, and so no VM.
@@ -155,9 +190,9 @@ host_tests := $(addprefix $(selftests)/,examples.sh manual.sh bindings.sh)
 vm_tests := $(addprefix $(selftests)/,memory stress)
 
 # The other backends have nothing of the module, and little of the kernel: on one
-# of each C library, and by "make test-all" alone (EVERYTHING) on a kernel other
+# kernel of each C library, and by "make test-all" alone (EVERYTHING) on a kernel other
 # than this machine's.
-other_backends := $(if $(TESTS),,$(if $(filter stock,$(KERNEL))$(within),clone taskq))
+other_backends := $(if $(TESTS)$(kdir),,$(if $(filter stock latest,$(KERNEL)),clone taskq))
 
 only_tests = $(if $(TESTS),TEST_PROGS='$(filter %.sh,$(TESTS))' \
 	TEST_GEN_PROGS='$(addprefix $(selftests)/,$(filter-out %.sh,$(TESTS)))')
@@ -175,81 +210,91 @@ run-tests:
 	[ $(KERNEL) != debug ] || export AVFORK_STRESS_SPAWNS=2000; \
 	[ "$(EVERYTHING)$(KERNEL)" != 1stock ] || \
 		export AVFORK_PREPARED=1000000; \
-	qemu/vm --kernel $(KERNEL) --timeout 9000 -- \
+	$(vm) --timeout 9000 -- \
 		$(run_selftests) --no-print-directory run_tests $(only_tests) || \
 		status=1; \
 	for backend in $(other_backends); do \
 		export AVFORK_BACKEND=$$backend AVFORK_STRESS_SPAWNS=10000 \
-			LD_LIBRARY_PATH=$(lib) AVFORK_SOURCE=$(CURDIR); \
+			LD_LIBRARY_PATH=$(lib) LIBAVFORK_BUILD=$(lib) \
+			AVFORK_SOURCE=$(CURDIR); \
 		$(within) qemu/kselftest $(linux) $(backend_tests) $(host_tests) || \
 			status=1; \
 		[ -z "$(EVERYTHING)" ] || \
-		qemu/vm --kernel $(KERNEL) --timeout 3600 -- \
+		$(vm) --timeout 3600 -- \
 			qemu/kselftest $(linux) $(backend_tests) $(vm_tests) || \
 			status=1; \
 	done; \
 	unset AVFORK_BACKEND; \
-	[ "$(filter debug,$(KERNEL))$(TESTS)" ] || \
-	qemu/vm --kernel $(KERNEL) $(counted) --timeout 900 -- \
+	[ "$(filter debug,$(KERNEL))$(TESTS)$(kdir)" ] || \
+	$(vm) $(counted) --timeout 900 -- \
 		qemu/kselftest $(linux) userspace/bench/regression || status=1; \
 	exit $$status
 
-# The table has what "make test" said of each, passed or failed. A kernel that
-# does not build is a failure too, and the rest goes on.
+# The table has what "make test" said of each, passed or failed; a kernel that does
+# not build has failed, too. When that was ended, the rows that are done stay; one
+# that failed is as good as out of date.
+rows := $(kernels:%=$(build)/%/test.log)
+everything := Makefile Kbuild VERSION $(shell find module uapi userspace selftests qemu -type f)
+
 test-all:
 	@status=0; \
-	for kernel in $(kernels); do \
-		dir=$(build)/$$kernel; \
-		mkdir -p $$dir && \
-		{ $(MAKE) --no-print-directory test KERNEL=$$kernel \
-			EVERYTHING=1 || status=1; } >$$dir/test.log 2>&1; \
-		echo "$$kernel: $$(tail -n 1 $$dir/test.log)"; \
-	done; \
-	$(MAKE) --no-print-directory suites KERNEL=stock >$(build)/suites.log 2>&1 || \
-		status=1; \
-	echo "suites: $$(tail -n 1 $(build)/suites.log)"; \
+	$(MAKE) --no-print-directory -k $(rows) $(build)/suites.log || status=1; \
 	qemu/report $(build) $(kernels) >Documentation/kernels.rst; \
 	exit $$status
 
-# Other projects' tests, of this machine's C library and programs. GNU make's and
+$(build)/suites.log: command := suites KERNEL=stock
+$(rows): command = test KERNEL=$(notdir $(@D)) EVERYTHING=1
+$(rows) $(build)/suites.log: $(everything)
+	@mkdir -p $(@D)
+	@status=0; \
+	$(MAKE) --no-print-directory $(command) >$@.new 2>&1 || status=1; \
+	mv $@.new $@; \
+	echo "$(command): $$(tail -n 1 $@)"; \
+	[ $$status = 0 ] || touch -d @0 $@; \
+	exit $$status
+
+# Other projects' tests, of the root's C library and programs. GNU make's and
 # CPython's would take the VM longer than all the rest.
-suites: module lib
+suites: module $(lib)/libavfork.a
 	@qemu/tally $(MAKE) --no-print-directory run-suites
 
 run-suites:
 	@status=0; \
 	qemu/suite || status=1; \
-	qemu/vm --kernel $(KERNEL) --timeout 2400 -- \
+	$(vm) --timeout 2400 -- \
 		qemu/suite -b kernel glibc gnulib ninja || status=1; \
 	exit $$status
 
 demo: module $(user_dir)/demo
-	@qemu/vm --kernel $(KERNEL) -- $(user_dir)/demo
+	@$(vm) -- $(user_dir)/demo
 
 $(user_dir)/demo: userspace/demo/demo.c $(lib)/libavfork.a
 	$(within) $(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -pthread \
 		-Iuserspace/include -Iuapi -o $@ $(filter %.c,$^) $(lib)/libavfork.a
 
-bench: module $(bench)
-	@userspace/bench/run all
+bench_packages := python3 gnuplot-nox
+bench-packages: userland
+	@qemu/root $(tools) install $(bench_packages)
+
+bench: module $(bench) bench-packages
+	@within='$(within)' userspace/bench/run all
 
 # By the module where it is loaded, else by what needs none.
-bench-native: $(bench)
-	@userspace/bench/run native
+bench-native: $(bench) bench-packages
+	@within='$(within)' userspace/bench/run native
 
 # Only what the targets are about: in three minutes.
-bench-targets: module $(bench)
-	@userspace/bench/run targets $(KERNEL)
+bench-targets: module $(bench) bench-packages
+	@within='$(within)' userspace/bench/run targets $(KERNEL)
 
 # What userspace/bench/regression compares with from then on.
 bench-record: module $(bench)
-	@qemu/vm --kernel $(KERNEL) $(counted) --timeout 900 -- \
+	@$(vm) $(counted) --timeout 900 -- \
 		userspace/bench/regression record >$(build)/bench/expected
 	@cp $(build)/bench/expected userspace/bench/expected/$(KERNEL)
 
-# What is measured, with copies of the library: one for each backend. Built with
-# this machine's compiler, if that is for the kernel's architecture.
-ifneq ($(if $(cross),,$(within)),)
+# What is measured, with copies of the library: one for each backend.
+ifneq ($(root),$(if $(cross),$(root),$(source_root)))
 $(bench): FORCE
 	@$(MAKE) --no-print-directory KERNEL=stock $@
 else
@@ -273,30 +318,33 @@ endif
 check: check-module check-style check-lib check-abi check-manual check-packaging
 check: check-licenses check-dist
 
-check-module: $(kbuild_dir)/kernel/version
+check_packages := clang sparse dkms abigail-tools
+check-packages: test-packages
+	@qemu/root $(tools) install $(check_packages)
+
+check-module: $(kernel) check-packages
 	rm -rf $(build)/check/module
 	mkdir -p $(build)/check/module
 	cp -rp Kbuild VERSION module uapi $(build)/check/module
-	$(within) $(MAKE) -C $(kbuild_dir)/kernel/kdir M=$(build)/check/module \
-		W=1 C=2 CF=-D__CHECK_ENDIAN__ modules \
-		2>$(build)/check/module.log || \
+	$(kbuild) M=$(build)/check/module W=1 C=2 \
+		CF=-D__CHECK_ENDIAN__ modules 2>$(build)/check/module.log || \
 		{ cat $(build)/check/module.log; false; }
 	@! grep -E '(warning|error):' $(build)/check/module.log
 
 # From there, for it leaves a file in the working directory.
-check-style: $(linux)/.version
-	cd $(linux) && scripts/checkpatch.pl --no-tree --strict --terse \
+check-style: $(linux)/.unpacked test-packages
+	cd $(linux) && $(CURDIR)/$(within) scripts/checkpatch.pl --no-tree --strict --terse \
 		--quiet --show-types --no-summary \
 		--file $(addprefix $(CURDIR)/,$(module_sources))
 
-check-lib: setup
+check-lib: check-packages
 	for cc in gcc clang; do \
-		$(MAKE) -s -C userspace O=$(build)/check/$$cc CC=$$cc \
+		$(within) $(MAKE) -s -C userspace O=$(build)/check/$$cc CC=$$cc \
 			CFLAGS='-O2 -g -Wall -Wextra -Werror' all || exit; \
 	done
-	$(MAKE) -s -C userspace O=$(build)/check/lto \
+	$(within) $(MAKE) -s -C userspace O=$(build)/check/lto \
 		CFLAGS='-O2 -g -flto=auto -ffat-lto-objects -Werror' all
-	$(CC) -flto=auto -pthread -Iuserspace/include -Iuapi -D_GNU_SOURCE \
+	$(within) $(CC) -flto=auto -pthread -Iuserspace/include -Iuapi -D_GNU_SOURCE \
 		-o $(build)/check/lto/demo userspace/demo/demo.c \
 		$(build)/check/lto/libavfork.a
 
@@ -305,10 +353,10 @@ check-lib: setup
 abi := userspace/libavfork.abi
 
 check-abi: check-lib
-	abidiff --no-show-locs $(abi) $(build)/check/gcc/libavfork.so.0
+	$(within) abidiff --no-show-locs $(abi) $(build)/check/gcc/libavfork.so.0
 
-abi-record: lib
-	abidw --drop-undefined-syms --no-corpus-path --no-comp-dir-path \
+abi-record: $(lib)/libavfork.a check-packages
+	$(within) abidw --drop-undefined-syms --no-corpus-path --no-comp-dir-path \
 		--no-show-locs --no-elf-needed --type-id-style hash \
 		--out-file $(abi) $(lib)/libavfork.so.0
 
@@ -317,7 +365,7 @@ define run_built	# FOLDER TESTS ENVIRONMENT
 @status=0; \
 for backend in clone taskq; do \
 	for test in $(2); do \
-		env AVFORK_BACKEND=$$backend $(3) timeout 300 $(1)/$$test \
+		$(within) env AVFORK_BACKEND=$$backend $(3) timeout 300 $(1)/$$test \
 			>$(1)/log 2>&1 && \
 			{ echo "$$test passed on $$backend"; continue; }; \
 		cat $(1)/log; \
@@ -346,10 +394,10 @@ address_tests := library options hidden nested backend calls popen system async 
 
 check-address: selftests
 	rm -rf $(address)
-	@$(MAKE) -s -C userspace O=$(address) CFLAGS='-O1 -g $(sanitize)' \
+	@$(within) $(MAKE) -s -C userspace O=$(address) CFLAGS='-O1 -g $(sanitize)' \
 		$(address)/libavfork.a
 	cp $(selftests)/echo $(address)
-	@CFLAGS='$(sanitize)' $(run_selftests) -s OUTPUT=$(address) \
+	@CFLAGS='$(sanitize)' $(within) $(run_selftests) -s OUTPUT=$(address) \
 		LIBAVFORK_LIBS='$(address)/libavfork.a -pthread' \
 		$(addprefix $(address)/,$(address_tests))
 	$(call run_built,$(address),$(address_tests),ASAN_OPTIONS=$(asan_options))
@@ -363,7 +411,7 @@ check-thread: selftests
 	rm -rf $(thread)
 	mkdir -p $(thread)
 	cp $(selftests)/echo $(thread)
-	@CFLAGS='-fsanitize=thread' $(run_selftests) -s OUTPUT=$(thread) \
+	@CFLAGS='-fsanitize=thread' $(within) $(run_selftests) -s OUTPUT=$(thread) \
 		$(addprefix $(thread)/,$(thread_tests))
 	$(call run_built,$(thread),$(thread_tests),TSAN_OPTIONS=atexit_sleep_ms=0)
 
@@ -373,24 +421,24 @@ musl_cflags := -O2 -g -idirafter $(musl)/include
 musl_tests := library options hidden nested backend exec descriptors reaping
 
 check-musl: selftests
-	@qemu/setup musl-tools >/dev/null
+	@qemu/root $(tools) install musl-tools
 	rm -rf $(musl)
 	mkdir -p $(musl)/include
 	ln -s /usr/include/linux /usr/include/asm-generic \
-		/usr/include/$(shell $(CC) -dumpmachine)/asm $(musl)/include
-	@$(MAKE) -s -C userspace O=$(musl) CC=musl-gcc CFLAGS='$(musl_cflags)' \
+		/usr/include/$(shell $(within) $(CC) -dumpmachine)/asm $(musl)/include
+	@$(within) $(MAKE) -s -C userspace O=$(musl) CC=musl-gcc CFLAGS='$(musl_cflags)' \
 		$(musl)/libavfork.a
 	cp $(selftests)/echo $(musl)
-	@CFLAGS='$(musl_cflags) -static' $(run_selftests) -s OUTPUT=$(musl) \
+	@CFLAGS='$(musl_cflags) -static' $(within) $(run_selftests) -s OUTPUT=$(musl) \
 		CC=musl-gcc LIBAVFORK_LIBS=$(musl)/libavfork.a \
 		$(addprefix $(musl)/,$(musl_tests))
 	$(call run_built,$(musl),$(musl_tests))
 
-check-manual: setup
-	mandoc -T lint -W warning Documentation/man/*
+check-manual: test-packages
+	$(within) mandoc -T lint -W warning Documentation/man/*
 
-check-packaging:
-	packaging/check $(KERNEL)
+check-packaging: $(kernel) check-packages
+	$(within) packaging/check $(kbuild_dir)/kernel
 
 # In a checkout: git knows which files are meant.
 check-licenses:
@@ -414,8 +462,9 @@ clean:
 	rm -rf $(build)
 
 FORCE:
-.PHONY: help setup module lib install uninstall selftests test run-tests test-all
+.PHONY: help userland module lib install uninstall selftests test run-tests test-all
 .PHONY: bench bench-native bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-abi check-manual
 .PHONY: check-packaging check-licenses check-dist dist abi-record
 .PHONY: check-sanitized check-address check-thread check-musl suites run-suites
+.PHONY: test-packages check-packages bench-packages
