@@ -76,6 +76,8 @@ help:
 	@echo 'make lib        build/lib/libavfork.{a,so.0}'
 	@echo 'make install    the library, its headers, its manual pages: to $$DESTDIR$$prefix'
 	@echo 'make dist       the source as build/avfork-$$VERSION.tar.gz, the same bytes each time'
+	@echo "make deb        Debian's packages, in build/deb"
+	@echo 'make check-deb  these, in new roots of Debian 12 and 13: the module in the VM'
 	@echo 'make uninstall  remove just that'
 	@echo 'make clean      remove build/'
 	@echo
@@ -458,6 +460,14 @@ dist:
 	@mkdir -p $(build)
 	@packaging/dist $(build)
 
+# In Debian 12, whose libraries are older than those of all who may install them.
+deb:
+	@packaging/deb bookworm-amd64 $(build)/deb
+
+check-deb: deb
+	@packaging/try stock $(build)/deb
+	@packaging/try trixie $(build)/deb
+
 clean:
 	rm -rf $(build)
 
@@ -466,5 +476,6 @@ FORCE:
 .PHONY: bench bench-native bench-targets bench-record demo clean modules_install FORCE
 .PHONY: check check-module check-style check-lib check-abi check-manual
 .PHONY: check-packaging check-licenses check-dist dist abi-record
+.PHONY: deb check-deb
 .PHONY: check-sanitized check-address check-thread check-musl suites run-suites
 .PHONY: test-packages check-packages bench-packages
