@@ -79,7 +79,8 @@ enum {
  * @autoreap: whether it has no exit signal ever
  * @signals:  whether the child has the maker's mask and ignored signals
  * @ignores:  whether it has begun to ignore all signals that can be
- * @ignored:  what it ignored before, and @blocked: what it blocked
+ * @ignored:  what it ignored before
+ * @blocked:  what it blocked before
  * @birth:   the child's; NULL once it has completed it
  * @child:   what is remembered of it, while it lives
  * @task:    the child; a reference. NULL until it is made
@@ -380,6 +381,8 @@ void avfork_prepared_maker_leaves(void)
 static void begin_to_ignore(struct avfork_prepared *prepared,
 			    struct task_struct *task)
 {
+	/* Only exec and exit change a task's ->sighand. */
+	struct k_sigaction *ka = rcu_dereference_raw(task->sighand)->action;
 	int sig;
 
 	if (prepared->ignores)
@@ -387,9 +390,7 @@ static void begin_to_ignore(struct avfork_prepared *prepared,
 	prepared->ignores = true;
 	prepared->blocked = task->blocked;
 	sigemptyset(&task->blocked);
-	for (sig = 1; sig <= _NSIG; sig++) {
-		struct k_sigaction *ka = &task->sighand->action[sig - 1];
-
+	for (sig = 1; sig <= _NSIG; sig++, ka++) {
 		if (sig_kernel_only(sig))
 			continue;
 		if (ka->sa.sa_handler == SIG_IGN)
@@ -401,12 +402,13 @@ static void begin_to_ignore(struct avfork_prepared *prepared,
 static void end_to_ignore(struct avfork_prepared *prepared,
 			  struct task_struct *task)
 {
+	struct k_sigaction *ka = rcu_dereference_raw(task->sighand)->action;
 	int sig;
 
 	begin_to_ignore(prepared, task);
-	for (sig = 1; sig <= _NSIG; sig++)
+	for (sig = 1; sig <= _NSIG; sig++, ka++)
 		if (!prepared->signals || !sigismember(&prepared->ignored, sig))
-			task->sighand->action[sig - 1].sa.sa_handler = SIG_DFL;
+			ka->sa.sa_handler = SIG_DFL;
 	if (prepared->signals)
 		task->blocked = prepared->blocked;
 }
