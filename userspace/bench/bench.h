@@ -42,6 +42,9 @@ void cost(const struct bench *bench);
 /* How long until the child runs: "entry", its own code, and "program". */
 void start(const struct bench *bench);
 
+/* A server that answers with programs: percentiles, "held_p50", "reply_p50" and so on. */
+void serve(const struct bench *bench);
+
 /* What a call costs after a pause of seconds, "cold", and otherwise, "warm". */
 void cold(const struct bench *bench);
 

@@ -31,6 +31,7 @@ static const struct quantity {
 } quantities[] = {
 	{ .name = "cost", .measure = cost },
 	{ .name = "start", .measure = start },
+	{ .name = "serve", .measure = serve },
 	{ .name = "cold", .measure = cold },
 	{ .name = "first", .measure = first, .unused = true },
 	{ .name = "once", .measure = once, .unused = true, .quiet = true },
