@@ -351,6 +351,27 @@ TEST_F(container, one_directory_can_be_written)
 	ASSERT_EQ(0, access(path, F_OK));
 }
 
+TEST_F(container, makes_no_place_in_a_bind)
+{
+	struct avfork_bind binds[] = {
+		{ self->dir, "/there", AVFORK_WRITABLE },
+		{ "/etc", "/there/made/etc", 0 },
+	};
+	char path[128];
+
+	self->container.binds = binds;
+	self->container.nr_binds = 2;
+	ASSERT_FAILS(ENOENT, avfork_container(&self->opts, &self->container,
+					      return_arg, NULL));
+	snprintf(path, sizeof(path), "%s/made", self->dir);
+	ASSERT_FAILS(ENOENT, access(path, F_OK));
+	/* Control: one that is there is found. */
+	ASSERT_EQ(0, mkdir(path, 0755));
+	binds[1].target = "/there/made";
+	ASSERT_EQ(0, CONTAINED(return_arg, NULL));
+	rmdir(path);
+}
+
 static int execs(void *arg)
 {
 	execl("/bin/sh", "sh", "-c", arg, NULL);
@@ -450,6 +471,8 @@ TEST_F(container, refused_with_an_errno)
 {
 	const struct avfork_bind none = { "/nowhere/at/all", "/x", 0 };
 	const struct avfork_bind relative = { "/", "x", 0 };
+	static char long_target[512 * 1024];
+	const struct avfork_bind long_bind = { "/", long_target, 0 };
 	const struct avfork_ids wrong = { 0, 0, 0 };
 	struct avfork_container asked = self->container;
 	unsigned int fds;
@@ -469,6 +492,10 @@ TEST_F(container, refused_with_an_errno)
 	REFUSED(ENOENT, self->container.binds = &none,
 		self->container.nr_binds = 1);
 	REFUSED(EINVAL, self->container.binds = &relative,
+		self->container.nr_binds = 1);
+	memset(long_target, 'x', sizeof(long_target) - 1);
+	*long_target = '/';
+	REFUSED(ENAMETOOLONG, self->container.binds = &long_bind,
 		self->container.nr_binds = 1);
 	REFUSED(ENOENT, self->container.root = "/nowhere");
 	REFUSED(EINVAL, self->container.uids = &wrong,

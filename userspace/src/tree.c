@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 #include <stdbool.h>
 #include <string.h>
@@ -69,43 +70,42 @@ static int mount_new(const char *type, const char *option, const char *value,
 	return mount;
 }
 
-/* The place that @mount is to have, in the new root: made, if that is our own. */
-static int find_place(const struct tree *tree, int mount, const char *path)
+/* In a tree of our own: the place that @mount is to have. Without, place() fails. */
+static void make_place(int mount, const char *path)
 {
-	char name[strlen(path) + 1], *end = name;
+	/* No more of the stack, which may be the caller's, than it takes. */
+	size_t size = strnlen(path, PATH_MAX) + 1;
+	char name[size], *end = name;
 	struct stat file;
 	int fd;
 
-	if (tree->container->root)
-		return (int)syscall(SYS_openat, AT_FDCWD, path,
-				    O_PATH | O_CLOEXEC);
-	strcpy(name, path);
+	if (size > PATH_MAX)
+		return;
+	memcpy(name, path, size);
 	while ((end = strchr(end + 1, '/'))) {
 		*end = '\0';
 		syscall(SYS_mkdirat, AT_FDCWD, name, 0755);
 		*end = '/';
 	}
 	if (syscall(SYS_fstat, mount, &file))
-		return -1;
+		return;
 	if (S_ISDIR(file.st_mode)) {
 		syscall(SYS_mkdirat, AT_FDCWD, name, 0755);
-	} else {
-		fd = (int)syscall(SYS_openat, AT_FDCWD, name,
-				  O_CREAT | O_CLOEXEC, 0644);
-		if (fd >= 0)
-			syscall(SYS_close, fd);
+		return;
 	}
-	return (int)syscall(SYS_openat, AT_FDCWD, name, O_PATH | O_CLOEXEC);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_CREAT | O_CLOEXEC, 0644);
+	if (fd >= 0)
+		syscall(SYS_close, fd);
 }
 
 /* Attach @mount, which may be -1 with errno, at @path, and close it. 0 or an errno. */
-static int place(const struct tree *tree, int mount, const char *path)
+static int place(int mount, const char *path)
 {
 	int error = errno, at;
 
 	if (mount < 0)
 		return error;
-	at = find_place(tree, mount, path);
+	at = (int)syscall(SYS_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC);
 	error = 0;
 	if (at < 0 ||
 	    syscall(SYS_move_mount, mount, "", at, "",
@@ -180,18 +180,33 @@ static int change_root(int root)
 
 static int add_dev(const struct tree *tree)
 {
-	int error = place(tree, mount_new("tmpfs", "mode", "755",
-					  MOUNT_ATTR_NOSUID |
-					  MOUNT_ATTR_NOEXEC), "/dev");
-	const struct tree own = { .container = &(struct avfork_container){ 0 } };
+	int error = place(mount_new("tmpfs", "mode", "755",
+				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC),
+			  "/dev");
 	size_t i;
 
-	for (i = 0; !error && i < TREE_DEVICES; i++)
-		error = place(&own, tree->devices[i], device_names[i]);
+	for (i = 0; !error && i < TREE_DEVICES; i++) {
+		make_place(tree->devices[i], device_names[i]);
+		error = place(tree->devices[i], device_names[i]);
+	}
 	for (i = 0; !error && i < sizeof(device_links) / sizeof(*device_links); i++)
 		if (syscall(SYS_symlinkat, device_links[i][0], AT_FDCWD,
 			    device_links[i][1]))
 			error = errno;
+	return error;
+}
+
+/* All places before the first bind: within a bind one would be made in its source. */
+static int add_binds(const struct tree *tree)
+{
+	const struct avfork_container *container = tree->container;
+	int error = 0;
+	size_t i;
+
+	for (i = 0; !container->root && i < container->nr_binds; i++)
+		make_place(tree->binds[i], container->binds[i].target);
+	for (i = 0; !error && i < container->nr_binds; i++)
+		error = place(tree->binds[i], container->binds[i].target);
 	return error;
 }
 
@@ -200,7 +215,6 @@ int tree_enter(struct tree *tree)
 	const struct avfork_container *container = tree->container;
 	uint64_t final = read_only_unless(container->flags);
 	int error;
-	size_t i;
 
 	if (!container->root)
 		tree->root = mount_new("tmpfs", "mode", "755",
@@ -211,12 +225,16 @@ int tree_enter(struct tree *tree)
 	if (tree->root < 0)
 		return errno;
 	error = change_root(tree->root);
-	if (!error)
-		error = tree->has_proc ? place(tree, tree->proc, "/proc") : 0;
+	if (!error && !container->root) {
+		syscall(SYS_mkdirat, AT_FDCWD, "/proc", 0755);
+		syscall(SYS_mkdirat, AT_FDCWD, "/dev", 0755);
+	}
+	if (!error && tree->has_proc)
+		error = place(tree->proc, "/proc");
 	if (!error)
 		error = add_dev(tree);
-	for (i = 0; !error && i < container->nr_binds; i++)
-		error = place(tree, tree->binds[i], container->binds[i].target);
+	if (!error)
+		error = add_binds(tree);
 	/* Last, for until then places are made in the empty tree. */
 	if (!error && !container->root && restrict_mount(tree->root, final, 0))
 		error = errno;
