@@ -476,7 +476,7 @@ TEST_F(container, refused_with_an_errno)
 	const struct avfork_ids wrong = { 0, 0, 0 };
 	struct avfork_container asked = self->container;
 	unsigned int fds;
-	int pidfd, left;
+	int pidfd, left, closed;
 
 	/* Which leaves the library's own descriptor of the device open. */
 	ASSERT_EQ(8, CONTAINED(return_arg, (void *)8));
@@ -498,6 +498,21 @@ TEST_F(container, refused_with_an_errno)
 	REFUSED(ENAMETOOLONG, self->container.binds = &long_bind,
 		self->container.nr_binds = 1);
 	REFUSED(ENOENT, self->container.root = "/nowhere");
+	/* The next two numbers: the call itself opens both. */
+	for (closed = 0; closed < 2; closed++) {
+		int first = dup(0), second = dup(0);
+		struct avfork_fd grant = {
+			.parent_fd = closed ? second : first, .child_fd = 7,
+		};
+
+		close(first);
+		close(second);
+		self->opts.fds = &grant;
+		self->opts.nr_fds = 1;
+		REFUSED(EBADF, );
+	}
+	self->opts.fds = NULL;
+	self->opts.nr_fds = 0;
 	REFUSED(EINVAL, self->container.uids = &wrong,
 		self->container.nr_uids = 1);
 	REFUSED(EINVAL, self->container.flags = 2);

@@ -311,7 +311,7 @@ static pid_t spawn_contained(struct avfork_opts *opts, struct setup *setup,
 	struct child child = {
 		.opts = opts, .start_routine = contained, .arg = setup,
 	};
-	int ends[2], error, saved = errno;
+	int ends[2], error, refused = -1, saved = errno;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ||
@@ -321,11 +321,14 @@ static pid_t spawn_contained(struct avfork_opts *opts, struct setup *setup,
 	setup->end = left_number(opts);
 	if (opts->flags & AVFORK_INHERIT_FDS)
 		setup->end = ends[1] = fd_apart(ends[1], opts->fds, opts->nr_fds);
+	/* A grant of a number that was not open is not to be one of our ends. */
+	if (ends[1] >= 0 && !fds_check_new(opts, ends[0]))
+		refused = fds_check_new(opts, ends[1]);
 	opts->nr_fds++;
 	*grant = (struct avfork_fd) {
 		.parent_fd = ends[1], .child_fd = setup->end, .flags = FD_CLOEXEC,
 	};
-	pid = ends[1] < 0 ? -1 : spawn(&child);
+	pid = refused ? -1 : spawn(&child);
 	if (ends[1] >= 0)
 		syscall(SYS_close, ends[1]);
 	if (pid >= 0) {
