@@ -4,6 +4,7 @@
  * such.
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <avfork.h>
@@ -87,6 +88,50 @@ TEST(in_a_child)
 	ASSERT_PASSED(reap(avfork_with(&opts, call_in_child, NULL)));
 	/* The parent may still. */
 	ASSERT_EQ(0, reap(avfork(return_arg, NULL)));
+}
+
+static int is_1_as_well(void *unused)
+{
+	(void)unused;
+	errno = 0;
+	REQUIRE(getpid() == 1);
+	REQUIRE(avfork_reserve(1) == -1 && errno == EDEADLK);
+	errno = 0;
+	REQUIRE(!avfork_prepare(NULL) && errno == EDEADLK);
+	errno = 0;
+	REQUIRE(avforkx(AVFORK_SYNC, return_arg, NULL) == -1);
+	REQUIRE(errno == EDEADLK);
+	return 0;
+}
+
+static int is_1(void *unused)
+{
+	struct avfork_opts opts = {
+		.size = sizeof(opts), .namespaces = CLONE_NEWPID,
+	};
+
+	(void)unused;
+	REQUIRE(getpid() == 1);
+	REQUIRE(!reap(avfork_with(&opts, is_1_as_well, NULL)));
+	opts.flags = AVFORK_SYNC;
+	REQUIRE(!reap(avfork_with(&opts, is_1_as_well, NULL)));
+	/* Control: the parent may. */
+	return reap(avforkx(AVFORK_SYNC, return_arg, NULL));
+}
+
+static int copied_as_1(void *unused)
+{
+	(void)unused;
+	REQUIRE(!unshare(CLONE_NEWPID));
+	return in_copy(is_1, NULL);
+}
+
+/* As in a container: their pids do not tell the two apart. */
+TEST(in_a_child_whose_parent_is_1_as_well)
+{
+	if (geteuid())
+		SKIP(return, "needs root, for pid namespaces");
+	ASSERT_PASSED(in_copy(copied_as_1, NULL));
 }
 
 static int all_calls_refuse(void *warm)

@@ -67,10 +67,18 @@ bool is_guest(void)
 	if (!found) {
 		if (shares_with_parent())
 			return true;
-		if (atomic_compare_exchange_strong(owner, &found, self))
+		if (atomic_compare_exchange_strong(owner, &found, self)) {
+			/* Of a copy, which nobody has lent anything. */
+			guest_lent = false;
 			return false;
+		}
 	}
-	return found != self;
+	/*
+	 * A child in a pid namespace of its own is 1 there, as the owner may be in
+	 * its own. A handler in such an owner that makes a child with AVFORK_SYNC at
+	 * this moment is taken for a guest as well.
+	 */
+	return found != self || (self == 1 && guest_lent);
 }
 
 /* As early as we can, when there is no guest yet: kcmp(2) may be refused. */
