@@ -365,6 +365,20 @@ TEST_F(prepared, forked_copy_has_none_of_it)
 	ASSERT_EQ(6, reap(START(return_arg, (void *)6)));
 }
 
+static int start_in_guest(void *arg)
+{
+	REQUIRE(avfork_start(arg, NULL, 0, return_arg, NULL) < 0);
+	REQUIRE(errno == EPERM);
+	return 0;
+}
+
+TEST_F(prepared, guest_with_its_descriptor_cannot_start_it)
+{
+	ASSERT_PASSED(reap(avforkx(AVFORK_SHARE_FDS, start_in_guest,
+				   self->child)));
+	ASSERT_EQ(6, reap(START(return_arg, (void *)6)));
+}
+
 enum ending { EXITS, IS_KILLED, EXECS };
 
 /* In a copy of the test: prepare one, have a copy keep what is open, and end. */

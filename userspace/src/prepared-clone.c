@@ -33,6 +33,7 @@
 
 #include "clone.h"
 #include "fds.h"
+#include "memory.h"
 #include "namespaces.h"
 #include "prepared.h"
 #include "spawn.h"
@@ -295,6 +296,11 @@ static pid_t start(struct avfork_prepared *prepared, struct child *child)
 {
 	struct avfork_opts opts = *child->opts;
 
+	/* One that shares our memory and our descriptors: the child is not its own. */
+	if (is_guest()) {
+		errno = EPERM;
+		return -1;
+	}
 	/* AVFORK_STDIO may add three. */
 	if (opts.nr_fds > GRANTS_MOST - 3) {
 		errno = EMFILE;

@@ -99,6 +99,12 @@ struct avfork_prepared *avfork_prepare(const struct avfork_opts *opts)
 	return prepared;
 }
 
+/* Neither a copy of the maker nor a child in its memory; both may have its pid. */
+static bool is_maker(const struct avfork_prepared *prepared)
+{
+	return getpid() == prepared->maker && !is_guest();
+}
+
 pid_t prepared_start(struct avfork_prepared *prepared,
 		     const struct avfork_fd *fds, size_t nr_fds,
 		     struct child *child)
@@ -114,8 +120,7 @@ pid_t prepared_start(struct avfork_prepared *prepared,
 	child->prepared = prepared;
 	pid = prepared->kind->start(prepared, child);
 	if (pid < 0) {
-		/* A copy of the maker, or a child in its memory. */
-		if (getpid() != prepared->maker)
+		if (!is_maker(prepared))
 			errno = EPERM;
 		return -1;
 	}
@@ -147,7 +152,7 @@ void avfork_discard(struct avfork_prepared *prepared)
 		return;
 	}
 	prepared->kind->close(prepared);
-	if (getpid() == prepared->maker)
+	if (is_maker(prepared))
 		prepared->kind->end(prepared);
 	free(prepared);
 	errno = saved;
