@@ -351,6 +351,23 @@ TEST_F(container, one_directory_can_be_written)
 	ASSERT_EQ(0, access(path, F_OK));
 }
 
+static int has_no_more_than(void *nr)
+{
+	REQUIRE(count_fds() <= *(unsigned int *)nr);
+	return 0;
+}
+
+TEST_F(container, inherits_nothing_of_the_call)
+{
+	unsigned int nr;
+
+	/* Which leaves the library's own descriptor of the device open. */
+	ASSERT_EQ(8, CONTAINED(return_arg, (void *)8));
+	nr = count_fds();
+	self->opts.flags |= AVFORK_INHERIT_FDS;
+	ASSERT_PASSED(CONTAINED(has_no_more_than, &nr));
+}
+
 TEST_F(container, makes_no_place_in_a_bind)
 {
 	struct avfork_bind binds[] = {

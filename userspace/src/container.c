@@ -50,6 +50,7 @@ _Static_assert(sizeof(void *) != 8 ||
  * @container:     what the caller chose
  * @tree:          the child's files
  * @end:           the child's end of the socket
+ * @other:         the maker's, where the child may have a copy of it, or -1
  * @in_cgroup:     whether the child was born in another cgroup than the maker's
  * @start_routine: what comes then, with @arg
  */
@@ -57,6 +58,7 @@ struct setup {
 	const struct avfork_container *container;
 	struct tree tree;
 	int end;
+	int other;
 	bool in_cgroup;
 	int (*start_routine)(void *arg);
 	void *arg;
@@ -178,6 +180,8 @@ static int contained(void *arg)
 	int end = setup->end, error, tied = 0;
 	char byte;
 
+	/* Or our own copy would keep us from seeing the end of the maker. */
+	syscall(SYS_close, setup->other);
 	/*
 	 * A copy that another thread has fork()ed holds the maker's end open, too, but
 	 * not the maker alive. A change of ids takes the signal back.
@@ -319,10 +323,13 @@ static pid_t spawn_contained(struct avfork_opts *opts, struct setup *setup,
 		return -1;
 	opts->nr_fds--;
 	setup->end = left_number(opts);
-	if (opts->flags & AVFORK_INHERIT_FDS)
+	setup->other = -1;
+	if (opts->flags & AVFORK_INHERIT_FDS) {
 		setup->end = ends[1] = fd_apart(ends[1], opts->fds, opts->nr_fds);
+		setup->other = ends[0] = fd_apart(ends[0], opts->fds, opts->nr_fds);
+	}
 	/* A grant of a number that was not open is not to be one of our ends. */
-	if (ends[1] >= 0 && !fds_check_new(opts, ends[0]))
+	if (ends[0] >= 0 && ends[1] >= 0 && !fds_check_new(opts, ends[0]))
 		refused = fds_check_new(opts, ends[1]);
 	opts->nr_fds++;
 	*grant = (struct avfork_fd) {
@@ -340,7 +347,8 @@ static pid_t spawn_contained(struct avfork_opts *opts, struct setup *setup,
 		errno = error ? error : saved;
 	}
 	error = errno;
-	syscall(SYS_close, ends[0]);
+	if (ends[0] >= 0)
+		syscall(SYS_close, ends[0]);
 	errno = error;
 	return pid;
 }
