@@ -445,6 +445,8 @@ void avfork_prepared_wait(struct avfork_prepared *prepared)
 
 	spin_lock_irq(&sighand->siglock);
 	begin_to_ignore(prepared, current);
+	/* What was blocked before, and came before this, is now to be dropped. */
+	recalc_sigpending();
 	spin_unlock_irq(&sighand->siglock);
 	sleep_until_started(prepared);
 	prepared->birth = NULL;
