@@ -306,6 +306,8 @@ static void ending_work(struct callback_head *work)
 		container_of(work, struct avfork_prepared, ending);
 
 	/*
+	 * Of an exec this comes before the descriptors with FD_CLOEXEC are released:
+	 * of task works the last is run first.
 	 * The next program has made nobody, and gets no SIGCHLD, which
 	 * do_notify_parent() has for the children of the program before.
 	 */
@@ -373,7 +375,9 @@ void avfork_prepared_maker_leaves(void)
  * A signal that a child is sent while it waits is not for the program that it will
  * be: all but SIGKILL, SIGSTOP and SIGCONT come to nothing. So that they are not
  * kept either, none is blocked. From the start on they are the program's, whether or
- * not the child has run since.
+ * not the child has run since. So are two that have come before and were not dropped:
+ * one for the maker's whole group, as the child was made, if the child has not run
+ * until it is started, and what a tracer has not let through.
  *
  * Both with siglock held. The child has not been woken yet, or is in
  * avfork_prepared_wait() and does not change its own mask or dispositions.

@@ -366,8 +366,8 @@ int main(void)
 	if (log >= 0)
 		lseek(log, 0, SEEK_END);
 
-	/* What is allocated once is there after these. */
-	spawn_all(NR_THREADS * 100);
+	/* What is allocated once, and what each CPU keeps, is there after these. */
+	spawn_all(NR_THREADS * 1000);
 	pool_left = threads_leave();
 	nr_fds = count_fds();
 	settle();
