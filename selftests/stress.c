@@ -291,7 +291,7 @@ static bool memory_is_as(const struct memory *before, struct memory *now)
 	*now = read_memory();
 	return now->resident < before->resident + 8 * MIB &&
 	       now->mapped < before->mapped + 64 * MIB &&
-	       now->available > before->available - 32 * MIB;
+	       now->available > before->available - 64 * MIB;
 }
 
 /* KASAN keeps what is freed for a while: slabinfo tells nothing there. */
