@@ -28,14 +28,15 @@ export LD := $(cross)ld
 export AR := $(cross)ar
 export OBJCOPY := $(cross)objcopy
 endif
-# A kernel that is not in qemu/kernels is known by its KDIR alone, and its modules
-# are built as it was, on this machine. From the environment KDIR would be for
-# something else.
+# A kernel that is not in qemu/kernels is known by its KDIR alone, as two trees may have
+# one version, and its modules are built as it was, on this machine. From the
+# environment KDIR would be for something else.
 ifeq ($(origin KDIR),command line)
-override KDIR := $(or $(abspath $(wildcard $(KDIR))),$(error there is no $(KDIR)))
-release := $(shell sed -n 's/.* UTS_RELEASE "\(.*\)"/\1/p' \
-		$(KDIR)/include/generated/utsrelease.h)
-kbuild_dir := $(build)/$(or $(release),$(error no modules are built in $(KDIR)))
+override KDIR := $(or $(realpath $(wildcard $(KDIR))),$(error there is no $(KDIR)))
+ifeq ($(wildcard $(KDIR)/include/generated/utsrelease.h),)
+$(error no kernel is built in $(KDIR), nor prepared for modules)
+endif
+kbuild_dir := $(build)/$(subst /,_,$(KDIR))
 kernel := FORCE
 kdir := $(KDIR)
 kbuild = $(MAKE) -C $(KDIR) $(llvm)
