@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "carrier.h"
+#include "clone.h"
 #include "memory.h"
 #include "sanitizer.h"
 #include "thread.h"
@@ -111,4 +112,26 @@ pid_t carrier_spawn(struct child *child, prelude_put_fn *put, maker_fn *make)
 	if (pid < 0)
 		pool_put_failed(&carrier.loan);
 	return pid;
+}
+
+pid_t carrier_spawn_own(const struct child *child, struct loan *loan,
+			_Atomic pid_t *pid)
+{
+	struct carrier carrier;
+	struct prelude *prelude;
+	pid_t made = -1;
+
+	if (pool_get(&carrier, prelude_stack_size(child)))
+		return -1;
+	prelude = prelude_put_grants(&carrier, child);
+	if (prelude) {
+		/* Not the prelude tells that the child has started. */
+		prelude->loan.word = NULL;
+		*loan = carrier.loan;
+		loan_set(loan, LOAN_STARTING);
+		made = clone_start(child->opts, 0, &carrier, prelude, pid);
+	}
+	if (made < 0)
+		pool_put_failed(&carrier.loan);
+	return made;
 }

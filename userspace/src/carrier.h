@@ -17,4 +17,12 @@ typedef pid_t maker_fn(const struct child *child, struct carrier *carrier,
 /* Make @child by @make, with a prelude by @put. Its pid, or -1 with errno. */
 pid_t carrier_spawn(struct child *child, prelude_put_fn *put, maker_fn *make);
 
+/*
+ * Make @child by clone(2), without an exit signal, for the library's own use: in
+ * @loan, before the child runs, is a loan that is STARTING until the child's start
+ * routine says otherwise. @pid: as for clone_start(). The child's pid, or -1.
+ */
+pid_t carrier_spawn_own(const struct child *child, struct loan *loan,
+			_Atomic pid_t *pid);
+
 #endif

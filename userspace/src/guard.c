@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "carrier.h"
 #include "clone.h"
 #include "fds.h"
 #include "guard.h"
@@ -247,23 +248,9 @@ static int guardian_make(struct guard *guard, const struct child *child)
 		.opts = &opts, .start_routine = guardian, .arg = guard,
 		.execs = true, .mask = ALL_SIGNALS,
 	};
-	struct carrier carrier;
-	struct prelude *prelude;
 
-	if (pool_get(&carrier, prelude_stack_size(&guarded)))
-		return -1;
-	prelude = prelude_put_grants(&carrier, &guarded);
-	if (prelude) {
-		/* The guardian has started when it has tried to make the child. */
-		prelude->loan.word = NULL;
-		guard->loan = carrier.loan;
-		loan_set(&guard->loan, LOAN_STARTING);
-		if (clone_start(&opts, 0, &carrier, prelude,
-				&guard->guardian) >= 0)
-			return 0;
-	}
-	pool_put_failed(&carrier.loan);
-	return -1;
+	return carrier_spawn_own(&guarded, &guard->loan, &guard->guardian) < 0 ?
+	       -1 : 0;
 }
 
 /* The child, on a carrier that is not lent to it yet: 0, or -1 with errno. */

@@ -31,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "carrier.h"
 #include "clone.h"
 #include "fds.h"
 #include "memory.h"
@@ -95,7 +96,7 @@ static void drop_signals(void)
 static int wait_start(void *arg)
 {
 	const struct avfork_prepared *prepared = arg;
-	const struct loan loan = prepared->carrier.loan;
+	const struct loan loan = prepared->loan;
 	char memory[sizeof(struct prelude) +
 		    GRANTS_MOST * sizeof(struct avfork_fd)]
 		__attribute__((aligned(16)));
@@ -121,7 +122,7 @@ static int wait_start(void *arg)
 
 static bool is_alive(const struct avfork_prepared *prepared)
 {
-	return loan_is(&prepared->carrier.loan, 0);
+	return loan_is(&prepared->loan, 0);
 }
 
 /* The child, which shares nothing with anybody once it waits: 0, or -1. */
@@ -135,28 +136,16 @@ static int make_child(struct avfork_prepared *prepared, int child_end)
 		.opts = &opts, .start_routine = wait_start, .arg = prepared,
 		.mask = ALL_SIGNALS,
 	};
-	struct carrier carrier;
-	struct prelude *prelude;
 
 	opts.flags &= ~AVFORK_STDIO;
 	opts.fds = &fd;
 	opts.nr_fds = 1;
-	if (pool_get(&carrier, prelude_stack_size(&child)))
+	prepared->pid = carrier_spawn_own(&child, &prepared->loan, NULL);
+	if (prepared->pid < 0)
 		return -1;
-	prepared->carrier = carrier;
-	prelude = prelude_put_grants(&carrier, &child);
-	if (prelude) {
-		/* It has started when it waits. */
-		prelude->loan.word = NULL;
-		loan_set(&carrier.loan, LOAN_STARTING);
-		prepared->pid = clone_start(&opts, 0, &carrier, prelude, NULL);
-		if (prepared->pid >= 0) {
-			loan_wait_while(&carrier.loan, LOAN_STARTING);
-			return 0;
-		}
-	}
-	pool_put_failed(&carrier.loan);
-	return -1;
+	/* Until it waits. */
+	loan_wait_while(&prepared->loan, LOAN_STARTING);
+	return 0;
 }
 
 static int make(struct avfork_prepared *prepared)
@@ -281,7 +270,7 @@ static int send_grants(const struct avfork_prepared *prepared,
 {
 	char memory[prelude_size(child)] __attribute__((aligned(16)));
 	struct carrier carrier = {
-		.loan = prepared->carrier.loan,
+		.loan = prepared->loan,
 		.stack = memory, .stack_size = sizeof(memory),
 	};
 	struct prelude *prelude = prelude_put_grants(&carrier, child);
@@ -311,7 +300,7 @@ static pid_t start(struct avfork_prepared *prepared, struct child *child)
 		return -1;
 	}
 	if (child->copy) {
-		void *to = keep(child->copy_size, &prepared->carrier.loan);
+		void *to = keep(child->copy_size, &prepared->loan);
 
 		if (!to)
 			return -1;

@@ -5,7 +5,7 @@
 #ifndef PREPARED_H
 #define PREPARED_H
 
-#include "pool.h"
+#include "loan.h"
 #include "signals.h"
 
 struct child;
@@ -19,7 +19,7 @@ struct child;
  * @fd:      by which it is started; to close that ends it
  * @inode:   by which @fd is known again, of those that can be taken for another
  * @pid:     its pid, if it is known before the start
- * @carrier: what it runs on, if that is chosen before the start
+ * @loan:    of what it runs on, if that is chosen before the start
  * @next:    another that was started
  */
 struct avfork_prepared {
@@ -30,7 +30,7 @@ struct avfork_prepared {
 	int fd;
 	ino_t inode;
 	pid_t pid;
-	struct carrier carrier;
+	struct loan loan;
 	struct avfork_prepared *next;
 };
 
