@@ -298,50 +298,43 @@ static bool is_valid(const struct avfork_opts *opts,
 	return true;
 }
 
-/* The child is no one's any more: the program is not to know of it. */
-static void undo(const struct avfork_opts *opts, pid_t pid)
+static pid_t spawn_contained(const struct avfork_opts *asked,
+			     struct setup *setup)
 {
-	guard_kill(pid);
-	guard_reap(pid);
-	if (opts->pidfd)
-		syscall(SYS_close, *opts->pidfd);
-	if (opts->left)
-		syscall(SYS_close, *opts->left);
-}
-
-static pid_t spawn_contained(struct avfork_opts *opts, struct setup *setup,
-			     struct avfork_fd *grant)
-{
+	struct avfork_opts opts = *asked;
 	struct child child = {
-		.opts = opts, .start_routine = contained, .arg = setup,
+		.opts = &opts, .start_routine = contained, .arg = setup,
 	};
+	struct avfork_fd *grant = fds_extend(&opts, 1);
 	int ends[2], error, refused = -1, saved = errno;
-	pid_t pid;
+	pid_t pid = -1;
 
+	if (!grant)
+		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ||
 	    fds_above_stdio(ends))
-		return -1;
-	opts->nr_fds--;
-	setup->end = left_number(opts);
+		goto free_fds;
+	setup->end = left_number(asked);
 	setup->other = -1;
-	if (opts->flags & AVFORK_INHERIT_FDS) {
-		setup->end = ends[1] = fd_apart(ends[1], opts->fds, opts->nr_fds);
-		setup->other = ends[0] = fd_apart(ends[0], opts->fds, opts->nr_fds);
+	if (opts.flags & AVFORK_INHERIT_FDS) {
+		setup->end = ends[1] = fd_apart(ends[1], asked->fds, asked->nr_fds);
+		setup->other = ends[0] = fd_apart(ends[0], asked->fds, asked->nr_fds);
 	}
 	/* A grant of a number that was not open is not to be one of our ends. */
-	if (ends[0] >= 0 && ends[1] >= 0 && !fds_check_new(opts, ends[0]))
-		refused = fds_check_new(opts, ends[1]);
-	opts->nr_fds++;
+	if (ends[0] >= 0 && ends[1] >= 0 && !fds_check_new(asked, ends[0]))
+		refused = fds_check_new(asked, ends[1]);
 	*grant = (struct avfork_fd) {
 		.parent_fd = ends[1], .child_fd = setup->end, .flags = FD_CLOEXEC,
 	};
-	pid = refused ? -1 : spawn(&child);
+	if (!refused)
+		pid = spawn(&child);
 	if (ends[1] >= 0)
 		syscall(SYS_close, ends[1]);
 	if (pid >= 0) {
 		error = accompany(pid, ends[0], setup->container);
 		if (error) {
-			undo(opts, pid);
+			guard_kill(pid);
+			spawn_undo(&opts, pid);
 			pid = -1;
 		}
 		errno = error ? error : saved;
@@ -350,6 +343,8 @@ static pid_t spawn_contained(struct avfork_opts *opts, struct setup *setup,
 	if (ends[0] >= 0)
 		syscall(SYS_close, ends[0]);
 	errno = error;
+free_fds:
+	free((void *)opts.fds);
 	return pid;
 }
 
@@ -359,7 +354,6 @@ pid_t avfork_container(const struct avfork_opts *asked,
 {
 	struct avfork_container copy;
 	struct avfork_opts opts;
-	struct avfork_fd *grant;
 	struct setup setup = {
 		.container = &copy, .start_routine = start_routine, .arg = arg,
 		.tree.container = &copy,
@@ -378,11 +372,8 @@ pid_t avfork_container(const struct avfork_opts *asked,
 	setup.in_cgroup = opts.flags & AVFORK_INTO_CGROUP;
 	setup.tree.has_proc = !(copy.shared & CLONE_NEWPID);
 	setup.tree.binds = malloc((copy.nr_binds + 1) * sizeof(int));
-	grant = setup.tree.binds ? fds_extend(&opts, 1) : NULL;
-	if (grant) {
-		pid = spawn_contained(&opts, &setup, grant);
-		free((void *)opts.fds);
-	}
+	if (setup.tree.binds)
+		pid = spawn_contained(&opts, &setup);
 	free(setup.tree.binds);
 	return pid;
 }

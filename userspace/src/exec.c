@@ -7,7 +7,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guard.h"
 #include "left.h"
 #include "prepared.h"
 #include "sanitizer.h"
@@ -192,12 +191,7 @@ static pid_t exec_with(const struct avfork_opts *opts, char *const names[],
 	if (pid < 0 || !error)
 		return pid;
 
-	guard_reap(pid);
-	/* No cancellation point, unlike close(). */
-	if (opts->pidfd)
-		syscall(SYS_close, *opts->pidfd);
-	if (opts->left)
-		syscall(SYS_close, *opts->left);
+	spawn_undo(opts, pid);
 	errno = error;
 	return -1;
 }

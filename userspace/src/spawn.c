@@ -6,8 +6,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include "guard.h"
 #include "left.h"
 #include "memory.h"
 #include "spawn.h"
@@ -104,6 +107,15 @@ pid_t spawn(struct child *child)
 	if (pid >= 0)
 		errno = saved;
 	return pid;
+}
+
+void spawn_undo(const struct avfork_opts *opts, pid_t pid)
+{
+	guard_reap(pid);
+	if (opts->pidfd)
+		syscall(SYS_close, *opts->pidfd);
+	if (opts->left)
+		syscall(SYS_close, *opts->left);
 }
 
 pid_t avfork(int (*start_routine)(void *), void *arg)

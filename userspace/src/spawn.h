@@ -22,6 +22,12 @@ pid_t spawn(struct child *child);
 bool crashes_alone(void);
 
 /*
+ * Reap @pid, which spawn() has made with @opts and the program is not to know of, and
+ * close what the program has got of it. No cancellation point, unlike close().
+ */
+void spawn_undo(const struct avfork_opts *opts, pid_t pid);
+
+/*
  * Copy a caller's @from, which may be an older or a newer struct than ours.
  * NULL stands for all defaults. 0, or -1 with errno.
  */
