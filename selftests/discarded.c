@@ -63,15 +63,18 @@ TEST_F(prepared, closed_by_a_copy)
 
 /*
  * A maker, which tells the pid of what it has prepared and then waits for its end
- * of @control. A copy of it keeps the descriptor open meanwhile.
+ * of @control, a pair that is made here. A copy of it keeps the descriptor open meanwhile.
  */
 static pid_t make_maker(int device, int control[2], pid_t *keeper)
 {
 	const struct avfork_args none = { 0 };
-	pid_t maker = fork(), pids[2];
+	pid_t maker, pids[2];
 	int prepared;
 	char byte;
 
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
+		abort();
+	maker = fork();
 	if (maker) {
 		if (read(control[0], pids, sizeof(pids)) != sizeof(pids))
 			abort();
@@ -100,8 +103,6 @@ TEST_F(prepared, maker_execs)
 	pid_t pid, keeper;
 	int control[2], status;
 
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				control));
 	pid = make_maker(self->device, control, &keeper);
 	EXPECT_NE(0, state_of(pid));
 	close(control[1]);
@@ -121,8 +122,6 @@ TEST_F(prepared, maker_exits)
 	pid_t pid, keeper;
 	int control[2], status;
 
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				control));
 	pid = make_maker(self->device, control, &keeper);
 	EXPECT_NE(0, state_of(pid));
 	ASSERT_EQ(1, write(control[0], "e", 1));
@@ -140,8 +139,6 @@ TEST_F(prepared, maker_is_killed)
 	int control[2], status;
 	char path[64], text[512];
 
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
-				control));
 	pid = make_maker(self->device, control, &keeper);
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	ASSERT_LT(0, read_text(path, text, sizeof(text)));

@@ -6,6 +6,7 @@
 #define AVFORK_SELFTEST_FILE_H
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,18 @@ static inline long read_number(const char *path)
 	if (read_text(path, text, sizeof(text)) <= 0)
 		return -1;
 	return strtol(text, NULL, 10);
+}
+
+/* The letter of @pid's state in /proc, 0 if there is none. */
+static inline char state_of(pid_t pid)
+{
+	char path[64], text[512], *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_text(path, text, sizeof(text)) <= 0)
+		return 0;
+	end = strrchr(text, ')');
+	return end ? end[2] : 0;
 }
 
 /* Return: 0 or -1 */

@@ -80,18 +80,6 @@ static inline int start_and_exec(int prepared, struct child *child)
 	return control[0];
 }
 
-/* The letter of @pid's state in /proc, 0 if there is none. */
-static inline char state_of(pid_t pid)
-{
-	char path[64], text[512], *end;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (read_text(path, text, sizeof(text)) <= 0)
-		return 0;
-	end = strrchr(text, ')');
-	return end ? end[2] : 0;
-}
-
 /* No event tells of a state. */
 static inline void await_state(pid_t pid, char state)
 {

@@ -57,16 +57,6 @@ static pid_t waiting(void)
 	return (pid_t)read_number(path);
 }
 
-static char state_of(pid_t pid)
-{
-	char path[64], text[512];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (read_text(path, text, sizeof(text)) <= 0)
-		return 0;
-	return strrchr(text, ')')[2];
-}
-
 #define ASSERT_NO_CHILD_AT_ALL()					\
 	ASSERT_FAILS(ECHILD, waitpid(-1, NULL, __WALL | WNOHANG))
 
