@@ -44,7 +44,7 @@ static bool may_autokill(const struct avfork_opts *opts)
 	return caps[0].effective & 1U << CAP_SYS_ADMIN;
 }
 
-/* What the module refuses, too: check_args() there. */
+/* What the module refuses, too: check_spawn() there. */
 int clone_check(const struct avfork_opts *opts)
 {
 	uintptr_t stack = (uintptr_t)opts->stack;
