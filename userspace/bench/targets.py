@@ -17,10 +17,10 @@ def ratio(rows, quantity, method, other, **parent):
             rows.median(quantity, other, **parent))
 
 
-def spread(rows, axis):
-    """The most that avfork's caller pays along one axis, to the least."""
+def spread(rows, axis, method="avfork"):
+    """The most that the method's caller pays along one axis, to the least."""
     medians = [row["median"] for row in
-               rows.along(axis, "caller", "avfork", cpus=1)]
+               rows.along(axis, "caller", method, cpus=1)]
     if len(medians) < 2:
         raise LookupError
     return max(medians) / min(medians)
@@ -61,6 +61,14 @@ TARGETS = (
      lambda rows: spread(rows, "descriptors")),
     ("caller pays, most to least over threads", "<=", 1.02,
      lambda rows: spread(rows, "threads")),
+    ("a prepared child's start, to a raw clone", "<=", 0.40,
+     lambda rows: ratio(rows, "caller", "avfork_start", "clone_vm_files", cpus=1)),
+    ("the same, most to least over memory", "<=", 1.02,
+     lambda rows: spread(rows, "mib", "avfork_start")),
+    ("the same, most to least over descriptors", "<=", 1.02,
+     lambda rows: spread(rows, "descriptors", "avfork_start")),
+    ("the same, most to least over threads", "<=", 1.02,
+     lambda rows: spread(rows, "threads", "avfork_start")),
     ("caller pays after 3 s of idleness, to at once", "<=", 1.10,
      pause("avfork")),
     ("the same of avfork_exec", "<=", 1.10, pause("avfork_exec")),
