@@ -32,7 +32,6 @@
 #include <unistd.h>
 
 #include "fds.h"
-#include "guard.h"
 #include "left.h"
 #include "namespaces.h"
 #include "spawn.h"
@@ -202,13 +201,29 @@ static int contained(void *arg)
 
 /* ---- in the maker: no cancellation points, for the child waits ---- */
 
-static int write_file(pid_t pid, const char *name, const char *text)
+/* The folder of the child's in /proc, which is no other process' later on. */
+static int open_proc(pid_t pid, int pidfd)
 {
-	char path[64];
+	char path[32];
+	int proc;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	proc = (int)syscall(SYS_openat, AT_FDCWD, path,
+			    O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* With AVFORK_AUTOREAP the number may be another's already. */
+	if (proc >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0)) {
+		syscall(SYS_close, proc);
+		errno = ECHILD;
+		return -1;
+	}
+	return proc;
+}
+
+static int write_file(int proc, const char *name, const char *text)
+{
 	int fd, error = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+	fd = (int)syscall(SYS_openat, proc, name, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
 	if (syscall(SYS_write, fd, text, strlen(text)) < 0)
@@ -217,7 +232,7 @@ static int write_file(pid_t pid, const char *name, const char *text)
 	return error;
 }
 
-static int write_map(pid_t pid, const char *name, const struct avfork_ids *ids,
+static int write_map(int proc, const char *name, const struct avfork_ids *ids,
 		     size_t nr)
 {
 	char text[MAP_SIZE_MAX];
@@ -230,10 +245,10 @@ static int write_map(pid_t pid, const char *name, const struct avfork_ids *ids,
 		if (used >= sizeof(text))
 			return EINVAL;
 	}
-	return write_file(pid, name, text);
+	return write_file(proc, name, text);
 }
 
-static int write_maps(pid_t pid, const struct avfork_container *container)
+static int write_maps(int proc, const struct avfork_container *container)
 {
 	const struct avfork_ids self = { 0, geteuid(), 1 };
 	const struct avfork_ids group = { 0, getegid(), 1 };
@@ -243,26 +258,32 @@ static int write_maps(pid_t pid, const struct avfork_container *container)
 	int error;
 
 	error = container->nr_uids ?
-		write_map(pid, "uid_map", container->uids, container->nr_uids) :
-		write_map(pid, "uid_map", &self, 1);
+		write_map(proc, "uid_map", container->uids, container->nr_uids) :
+		write_map(proc, "uid_map", &self, 1);
 	if (error)
 		return error;
-	error = write_map(pid, "gid_map", gids, nr_gids);
+	error = write_map(proc, "gid_map", gids, nr_gids);
 	if (error != EPERM)
 		return error;
 	/* Without privilege: nobody may drop a group in there that is to refuse. */
-	error = write_file(pid, "setgroups", "deny");
-	return error ? error : write_map(pid, "gid_map", gids, nr_gids);
+	error = write_file(proc, "setgroups", "deny");
+	return error ? error : write_map(proc, "gid_map", gids, nr_gids);
 }
 
 /* The maker's half of the protocol. 0, or why there is no container. */
-static int accompany(pid_t pid, int end, const struct avfork_container *container)
+static int accompany(pid_t pid, int pidfd, int end,
+		     const struct avfork_container *container)
 {
-	int error = 0;
+	int error = 0, proc;
 	long size;
 
-	if (!(container->shared & CLONE_NEWUSER))
-		error = write_maps(pid, container);
+	if (!(container->shared & CLONE_NEWUSER)) {
+		proc = open_proc(pid, pidfd);
+		if (proc < 0)
+			return errno;
+		error = write_maps(proc, container);
+		syscall(SYS_close, proc);
+	}
 	if (error)
 		return error;
 	syscall(SYS_sendto, end, "", 1, MSG_NOSIGNAL, NULL, 0);
@@ -306,11 +327,13 @@ static pid_t spawn_contained(const struct avfork_opts *asked,
 		.opts = &opts, .start_routine = contained, .arg = setup,
 	};
 	struct avfork_fd *grant = fds_extend(&opts, 1);
-	int ends[2], error, refused = -1, saved = errno;
+	int ends[2], error, refused = -1, saved = errno, pidfd = -1;
 	pid_t pid = -1;
 
 	if (!grant)
 		return -1;
+	if (!opts.pidfd)
+		opts.pidfd = &pidfd;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ||
 	    fds_above_stdio(ends))
 		goto free_fds;
@@ -331,11 +354,13 @@ static pid_t spawn_contained(const struct avfork_opts *asked,
 	if (ends[1] >= 0)
 		syscall(SYS_close, ends[1]);
 	if (pid >= 0) {
-		error = accompany(pid, ends[0], setup->container);
+		error = accompany(pid, *opts.pidfd, ends[0], setup->container);
 		if (error) {
-			guard_kill(pid);
+			syscall(SYS_pidfd_send_signal, *opts.pidfd, SIGKILL, NULL, 0);
 			spawn_undo(&opts, pid);
 			pid = -1;
+		} else if (pidfd >= 0) {
+			syscall(SYS_close, pidfd);
 		}
 		errno = error ? error : saved;
 	}
