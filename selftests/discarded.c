@@ -177,6 +177,29 @@ TEST_F(prepared, counts_against_limits)
 	close(prepared);
 }
 
+TEST_F(prepared, counts_against_a_cgroups_limit)
+{
+	struct avfork_args args = { .flags = AVFORK_INTO_CGROUP };
+	struct child *child = &self->child;
+	char path[64];
+	int prepared;
+
+	args.cgroup_fd = cgroup_make(path, sizeof(path));
+	if (args.cgroup_fd < 0)
+		SKIP(return, "no cgroup v2 that can be written");
+	ASSERT_EQ(0, cgroup_write(path, "pids.max", "1"));
+	prepared = PREPARE(&args);
+	EXPECT_EQ(-EAGAIN, child_prepare(self->device, &args));
+	child_init(child, child_returns, (void *)3);
+	START(prepared, child);
+	EXPECT_EQ(EXITED(3), child_reap(child));
+	close(prepared);
+	/* What has ended counts no more. */
+	close(PREPARE(&args));
+	EXPECT_EQ(0, cgroup_remove(path));
+	close(args.cgroup_fd);
+}
+
 /* Its memory is its maker's, and another process's to give back. */
 TEST_F(prepared, is_not_chosen_for_memory)
 {

@@ -8,6 +8,7 @@
 
 #include <linux/sched.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 
 TEST_F(prepared, child_is_started)
 {
@@ -69,6 +70,27 @@ TEST_F(prepared, poll_tells_of_exec)
 	EXPECT_TRUE(child_shall_exit(control, 7));
 	EXPECT_EQ(EXITED(7), child_reap(child));
 	close(control);
+	close(prepared);
+}
+
+/* Once for each child, as event loops ask for it. */
+TEST_F(prepared, epoll_tells_of_an_end)
+{
+	struct child *child = &self->child;
+	int prepared = PREPARE(&self->none), epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.fd = prepared };
+
+	ASSERT_EQ(0, epoll_ctl(epoll, EPOLL_CTL_ADD, prepared, &event));
+	child_init(child, child_blocks, child);
+	START(prepared, child);
+	EXPECT_EQ(0, epoll_wait(epoll, &event, 1, 0));
+	word_set(&child->go, 1);
+	ASSERT_EQ(1, epoll_wait(epoll, &event, 1, FOREVER));
+	EXPECT_EQ(EPOLLIN, event.events);
+	EXPECT_EQ(prepared, event.data.fd);
+	EXPECT_EQ(0, epoll_wait(epoll, &event, 1, 0));
+	EXPECT_EQ(0, child_reap(child));
+	close(epoll);
 	close(prepared);
 }
 

@@ -312,6 +312,31 @@ TEST_F(prepared, frozen)
 	close(args.cgroup_fd);
 }
 
+/*
+ * All processes of the system are frozen, and go on: the kernel's own test of its
+ * freezer. For one that is not to be frozen it waits 20 s, and fails with EBUSY.
+ */
+TEST_F(prepared, suspended)
+{
+	const char *delay = "/sys/module/suspend/parameters/pm_test_delay";
+	struct child *child = &self->child;
+	char seconds[16] = "";
+	int prepared;
+
+	if (write_file("/sys/power/pm_test", "freezer"))
+		SKIP(return, "the kernel cannot try its freezer");
+	read_text(delay, seconds, sizeof(seconds));
+	write_file(delay, "0");
+	prepared = PREPARE(&self->none);
+	EXPECT_EQ(0, write_file("/sys/power/state", "freeze"));
+	child_init(child, child_returns, (void *)3);
+	START(prepared, child);
+	EXPECT_EQ(EXITED(3), child_reap(child));
+	close(prepared);
+	write_file(delay, seconds);
+	EXPECT_EQ(0, write_file("/sys/power/pm_test", "none"));
+}
+
 TEST_F(prepared, traced)
 {
 	struct child *child = &self->child;
