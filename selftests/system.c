@@ -116,19 +116,18 @@ static void *libc_system(void *command)
 /* Libc's system() that begins first and ends first has the signals back. */
 TEST_F(call, system_beside_libcs)
 {
-	char command[120], fifo[80];
+	char command[120];
 	struct sigaction action;
 	pthread_t thread;
 	void *status;
 	int end;
 
-	snprintf(fifo, sizeof(fifo), "%s/fifo", self->dir);
-	ASSERT_EQ(0, mkfifo(fifo, 0600));
-	snprintf(command, sizeof(command), "read line <%s; exit 3", fifo);
+	ASSERT_EQ(0, mkfifo(self->path, 0600));
+	snprintf(command, sizeof(command), "read line <%s; exit 3", self->path);
 	handle(_metadata, SIGINT, count_signal);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, libc_system, command));
-	end = open(fifo, O_WRONLY | O_CLOEXEC);
-	snprintf(command, sizeof(command), "echo >%s; sleep 0.3", fifo);
+	end = open(self->path, O_WRONLY | O_CLOEXEC);
+	snprintf(command, sizeof(command), "echo >%s; sleep 0.3", self->path);
 	ASSERT_EQ(0, avfork_system(command));
 	close(end);
 	ASSERT_EQ(0, pthread_join(thread, &status));
