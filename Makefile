@@ -250,7 +250,8 @@ $(rows): command = test KERNEL=$(notdir $(@D)) EVERYTHING=1
 $(rows) $(build)/suites.log: $(everything)
 	@mkdir -p $(@D)
 	@status=0; \
-	$(MAKE) --no-print-directory $(command) >$@.new 2>&1 || status=1; \
+	echo "commit $$(git describe --always --dirty 2>/dev/null || cat VERSION)" >$@.new; \
+	$(MAKE) --no-print-directory $(command) >>$@.new 2>&1 || status=1; \
 	mv $@.new $@; \
 	echo "$(command): $$(tail -n 1 $@)"; \
 	[ $$status = 0 ] || touch -d @0 $@; \
