@@ -155,6 +155,11 @@ static FILE *stream_open(const char *command, char *const argv[],
 		errno = EINVAL;
 		return NULL;
 	}
+	/* A guest that is killed would leave the list locked for its parent. */
+	if (is_guest()) {
+		errno = EDEADLK;
+		return NULL;
+	}
 	stream = malloc(sizeof(*stream));
 	if (!stream)
 		return NULL;

@@ -88,6 +88,11 @@ int avfork_system(const char *command)
 
 	if (!command)
 		return !access(SHELL, X_OK);
+	/* A guest has dispositions of its own, and what is kept is its parent's. */
+	if (is_guest()) {
+		errno = EDEADLK;
+		return -1;
+	}
 	running.interrupts = interrupts_ignore();
 	if (!running.interrupts)
 		return -1;
