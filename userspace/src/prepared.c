@@ -66,8 +66,12 @@ static void spent_add(struct avfork_prepared *prepared)
 /* Nobody takes a part of the list, so nothing of it comes back while one is added. */
 static void spent_free(void)
 {
-	struct avfork_prepared *prepared = atomic_exchange(&spent, NULL);
+	struct avfork_prepared *prepared;
 
+	/* What a guest closes is its own: the descriptors stay open in its parent. */
+	if (is_guest())
+		return;
+	prepared = atomic_exchange(&spent, NULL);
 	while (prepared) {
 		struct avfork_prepared *next = prepared->next;
 
@@ -147,7 +151,8 @@ void avfork_discard(struct avfork_prepared *prepared)
 	int saved = errno;
 
 	spent_free();
-	if (!prepared) {
+	/* The memory that a guest would free is its parent's. */
+	if (!prepared || is_guest()) {
 		errno = saved;
 		return;
 	}
