@@ -21,7 +21,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,21 +199,32 @@ struct kept {
 	_Alignas(16) char memory[];
 };
 
-static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct kept *all_kept;
+/*
+ * No lock, which a fork() could copy while it is held. Nobody takes a part of the list,
+ * so nothing of it comes back while one is added.
+ */
+static struct kept *_Atomic all_kept;
+
+static void kept_add(struct kept *kept)
+{
+	kept->next = atomic_load(&all_kept);
+	while (!atomic_compare_exchange_weak(&all_kept, &kept->next, kept))
+		;
+}
 
 /* Nobody is told when a child needs its part no more: whoever keeps the next looks. */
 static void kept_free_old(void)
 {
-	struct kept **at = &all_kept, *kept;
+	struct kept *kept = atomic_exchange(&all_kept, NULL);
 
-	while ((kept = *at)) {
-		if (!loan_has_ended(&kept->loan)) {
-			at = &kept->next;
-			continue;
-		}
-		*at = kept->next;
-		free(kept);
+	while (kept) {
+		struct kept *next = kept->next;
+
+		if (loan_has_ended(&kept->loan))
+			free(kept);
+		else
+			kept_add(kept);
+		kept = next;
 	}
 }
 
@@ -222,14 +232,11 @@ static void *keep(size_t size, const struct loan *loan)
 {
 	struct kept *kept = malloc(sizeof(*kept) + size);
 
+	kept_free_old();
 	if (!kept)
 		return NULL;
 	kept->loan = *loan;
-	pthread_mutex_lock(&kept_lock);
-	kept_free_old();
-	kept->next = all_kept;
-	all_kept = kept;
-	pthread_mutex_unlock(&kept_lock);
+	kept_add(kept);
 	return kept->memory;
 }
 
