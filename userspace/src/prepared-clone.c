@@ -228,16 +228,15 @@ static void kept_free_old(void)
 	}
 }
 
-static void *keep(size_t size, const struct loan *loan)
+/* For kept_add() if the child has been started, or else for free(). */
+static struct kept *kept_new(size_t size, const struct loan *loan)
 {
 	struct kept *kept = malloc(sizeof(*kept) + size);
 
 	kept_free_old();
-	if (!kept)
-		return NULL;
-	kept->loan = *loan;
-	kept_add(kept);
-	return kept->memory;
+	if (kept)
+		kept->loan = *loan;
+	return kept;
 }
 
 static int send_start(const struct avfork_prepared *prepared,
@@ -291,6 +290,7 @@ static int send_grants(const struct avfork_prepared *prepared,
 static pid_t start(struct avfork_prepared *prepared, struct child *child)
 {
 	struct avfork_opts opts = *child->opts;
+	struct kept *kept = NULL;
 
 	/* One that shares our memory and our descriptors: the child is not its own. */
 	if (is_guest()) {
@@ -307,17 +307,22 @@ static pid_t start(struct avfork_prepared *prepared, struct child *child)
 		return -1;
 	}
 	if (child->copy) {
-		void *to = keep(child->copy_size, &prepared->loan);
-
-		if (!to)
+		kept = kept_new(child->copy_size, &prepared->loan);
+		if (!kept)
 			return -1;
-		child->arg = child->copy(to, child->arg);
+		child->arg = child->copy(kept->memory, child->arg);
 		child->copy = NULL;
 	}
 	/* Dispositions are set since it was prepared; what is left is the mask. */
 	opts.flags = (opts.flags & AVFORK_STDIO) | AVFORK_INHERIT_SIGNALS;
 	child->opts = &opts;
-	return send_grants(prepared, child) ? -1 : prepared->pid;
+	if (send_grants(prepared, child)) {
+		free(kept);
+		return -1;
+	}
+	if (kept)
+		kept_add(kept);
+	return prepared->pid;
 }
 
 /* Unlike close(), no cancellation point. */
