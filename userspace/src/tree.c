@@ -214,6 +214,7 @@ int tree_enter(struct tree *tree)
 {
 	const struct avfork_container *container = tree->container;
 	uint64_t final = read_only_unless(container->flags);
+	mode_t mask;
 	int error;
 
 	if (!container->root)
@@ -224,6 +225,8 @@ int tree_enter(struct tree *tree)
 		return errno;
 	if (tree->root < 0)
 		return errno;
+	/* The mask is for files of the caller's: all ids in here are to get to the binds. */
+	mask = (mode_t)syscall(SYS_umask, 0);
 	error = change_root(tree->root);
 	if (!error && !container->root) {
 		syscall(SYS_mkdirat, AT_FDCWD, "/proc", 0755);
@@ -238,6 +241,7 @@ int tree_enter(struct tree *tree)
 	/* Last, for until then places are made in the empty tree. */
 	if (!error && !container->root && restrict_mount(tree->root, final, 0))
 		error = errno;
+	syscall(SYS_umask, mask);
 	syscall(SYS_close, tree->root);
 	return error;
 }
