@@ -286,7 +286,9 @@ static int accompany(pid_t pid, int pidfd, int end,
 	}
 	if (error)
 		return error;
-	syscall(SYS_sendto, end, "", 1, MSG_NOSIGNAL, NULL, 0);
+	/* A child that is not told to go on waits, and so would we. EPIPE: it is dead. */
+	if (syscall(SYS_sendto, end, "", 1, MSG_NOSIGNAL, NULL, 0) != 1)
+		return errno == EPIPE ? ECHILD : errno;
 	do
 		size = syscall(SYS_read, end, &error, sizeof(error));
 	while (size < 0 && errno == EINTR);
