@@ -111,6 +111,23 @@ int device_get(_Atomic int *device)
 	return fd;
 }
 
+bool device_has_prepared(int fd)
+{
+	const int no_struct = _IOC(_IOC_WRITE, AVFORK_IOC_MAGIC,
+				   _IOC_NR(AVFORK_IOC_START), 0);
+
+	return ioctl(fd, no_struct) && errno != ENOTTY && errno != EBADF;
+}
+
+/*
+ * Whether @ret, which is not negative, is the device's: a pid, or the descriptor of a
+ * prepared child, which may be 0. Another file may know the number of the request.
+ */
+static bool is_answer(unsigned long request, int ret)
+{
+	return ret || (request == AVFORK_IOC_PREPARE && device_has_prepared(ret));
+}
+
 int device_call(_Atomic int *device, unsigned long request, const void *args)
 {
 	struct avfork_info info;
@@ -119,10 +136,9 @@ int device_call(_Atomic int *device, unsigned long request, const void *args)
 
 	while ((fd = device_get(device))) {
 		int ret = ioctl(fd, request, args);
-		/* 0: another file's ioctl, which happens to know the number. */
-		int error = ret ? errno : ENOTTY;
+		int error = ret < 0 ? errno : ENOTTY;
 
-		if (ret > 0)
+		if (ret >= 0 && is_answer(request, ret))
 			return ret;
 		if (!device_ask(fd, &info)) {
 			device_lost(device, fd);

@@ -26,9 +26,12 @@ void device_lost(_Atomic int *device, int fd);
 
 /*
  * The ioctl @request with @args, by @device's descriptor, which is opened anew if it is
- * not the device any more. What that returned, more than 0, or -1 with errno.
+ * not the device any more. A pid, or a descriptor, or -1 with errno.
  */
 int device_call(_Atomic int *device, unsigned long request, const void *args);
+
+/* Whether @fd is of a prepared child, asked for without a struct. */
+bool device_has_prepared(int fd);
 
 /* Give @device's descriptor back, until it is asked for the next time. */
 void device_close(_Atomic int *device);

@@ -74,13 +74,9 @@ static pid_t start(struct avfork_prepared *prepared, struct child *child)
 	return carrier_spawn(child, prelude_put, start_on);
 }
 
-/* Without a struct it is EINVAL for the descriptor of a prepared child alone. */
 static void close_fd(struct avfork_prepared *prepared)
 {
-	const int no_struct = _IOC(_IOC_WRITE, AVFORK_IOC_MAGIC,
-				   _IOC_NR(AVFORK_IOC_START), 0);
-
-	if (ioctl(prepared->fd, no_struct) && errno != ENOTTY)
+	if (device_has_prepared(prepared->fd))
 		syscall(SYS_close, prepared->fd);
 }
 
