@@ -88,12 +88,14 @@ int namespaces_isolate(struct avfork_opts *opts)
 		errno = EINVAL;
 		return -1;
 	}
-	kinds &= ~shared;
-	if (!kinds_known() || (kinds & CLONE_NEWTIME && !time_begins_at_exec())) {
+	/* What the caller lacks at the moment is no property of the kernel's. */
+	if (!kinds && backend_is_short(errno))
+		return -1;
+	if (!kinds || (kinds & ~shared & CLONE_NEWTIME && !time_begins_at_exec())) {
 		errno = EOPNOTSUPP;
 		return -1;
 	}
-	opts->namespaces = kinds;
+	opts->namespaces = kinds & ~shared;
 	opts->flags &= ~AVFORK_ISOLATE;
 	return 0;
 }
