@@ -48,8 +48,8 @@ static long clone_any(struct clone_args *args, struct prelude *prelude)
 	prelude->handlers_gone = false;
 	if (ret == -EINVAL)
 		return raw_clone3(args, run, prelude);
-	/* The privilege for namespaces, not a filter. */
-	if (ret == -EPERM && args->flags & CLONE_NEWTIME)
+	/* The privilege for namespaces; or a filter, but the old form cannot do that. */
+	if (ret == -EPERM && args->flags & (CLONE_INTO_CGROUP | CLONE_NEWTIME))
 		return ret;
 	return clone_old(args, prelude);
 }
