@@ -21,6 +21,7 @@
 
 #include "carrier.h"
 #include "keeper.h"
+#include "memory.h"
 #include "sanitizer.h"
 #include "thread.h"
 
@@ -56,6 +57,7 @@ static pid_t worker_spawn(struct child *child)
 
 	prctl(PR_SET_NAME, "avfork-worker");
 	rseq_unregister();
+	guest_lent = true;
 	prelude = prelude_put_grants(&carrier, child);
 	return prelude ? vfork_run(prelude, &child->pid) : -1;
 }
