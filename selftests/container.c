@@ -351,6 +351,27 @@ TEST_F(container, one_directory_can_be_written)
 	ASSERT_EQ(0, access(path, F_OK));
 }
 
+static int others_get_there(void *unused)
+{
+	struct stat file;
+
+	(void)unused;
+	REQUIRE(!stat("/a", &file) && (file.st_mode & 0777) == 0755);
+	REQUIRE(umask(0) == 077);
+	return 0;
+}
+
+TEST_F(container, folders_above_a_bind_are_for_all)
+{
+	const struct avfork_bind bind = { self->dir, "/a/b", 0 };
+	mode_t mask = umask(077);
+
+	self->container.binds = &bind;
+	self->container.nr_binds = 1;
+	EXPECT_EQ(0, CONTAINED(others_get_there, NULL));
+	umask(mask);
+}
+
 static int has_no_more_than(void *nr)
 {
 	REQUIRE(count_fds() <= *(unsigned int *)nr);

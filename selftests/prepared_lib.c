@@ -369,6 +369,28 @@ TEST_F(prepared, guest_with_its_descriptor_cannot_start_it)
 	ASSERT_EQ(6, reap(START(return_arg, (void *)6)));
 }
 
+static int clean_up_in_guest(void *arg)
+{
+	REQUIRE(!avfork_prepare(NULL) && errno == EDEADLK);
+	avfork_discard(arg);
+	return 0;
+}
+
+TEST_F(prepared, guest_leaves_it_and_what_is_to_be_closed)
+{
+	unsigned int fds = count_fds();
+
+	ASSERT_EQ(6, reap(START(return_arg, (void *)6)));
+	self->child = avfork_prepare(NULL);
+	ASSERT_NE(NULL, self->child);
+	ASSERT_EQ(6, reap(START(return_arg, (void *)6)));
+	ASSERT_PASSED(reap(avfork(clean_up_in_guest, NULL)));
+	PREPARE(NULL);
+	ASSERT_EQ(fds, count_fds());
+	ASSERT_PASSED(reap(avfork(clean_up_in_guest, self->child)));
+	ASSERT_EQ(6, reap(START(return_arg, (void *)6)));
+}
+
 enum ending { EXITS, IS_KILLED, EXECS };
 
 /* In a copy of the test: prepare one, have a copy keep what is open, and end. */
@@ -585,6 +607,59 @@ TEST_F(prepared, memory_stays_flat)
 	avfork_discard(NULL);
 	if (!SANITIZED)
 		ASSERT_LE(allocated_bytes(), before + 1024);
+}
+
+TEST_F(prepared, starts_that_fail_keep_no_memory)
+{
+	const struct avfork_fd closed = { .parent_fd = 999, .child_fd = 5 };
+	char *const argv[] = { "echo", NULL };
+	size_t before = 0;
+	int i;
+
+	for (i = 0; i < 200; i++) {
+		if (i == 100)
+			before = allocated_bytes();
+		ASSERT_FAILS(EBADF, avfork_start_exec(self->child, &closed, 1,
+						      "/none", argv, NULL));
+	}
+	if (!SANITIZED)
+		ASSERT_LE(allocated_bytes(), before + 1024);
+}
+
+static void *fail_to_start(void *arg)
+{
+	const struct avfork_fd closed = { .parent_fd = 999, .child_fd = 5 };
+	char *const argv[] = { "echo", NULL };
+
+	for (;;) {
+		pthread_testcancel();
+		avfork_start_exec(arg, &closed, 1, "/none", argv, NULL);
+	}
+	return NULL;
+}
+
+static int exec_in_copy(void *unused)
+{
+	char *const argv[] = { "echo", NULL };
+	struct avfork_prepared *child = avfork_prepare(NULL);
+
+	(void)unused;
+	REQUIRE(child);
+	REQUIRE(reap(avfork_start_exec(child, NULL, 0, "/none", argv, NULL)) ==
+		127);
+	return 0;
+}
+
+TEST_F(prepared, copy_made_while_another_thread_starts_one)
+{
+	pthread_t thread;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, fail_to_start, self->child));
+	for (i = 0; i < 50; i++)
+		EXPECT_EQ(0, in_copy(exec_in_copy, NULL));
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
 }
 
 static void *start_many(void *arg)

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include <avfork.h>
 
@@ -220,6 +221,33 @@ TEST_F(call, system_is_cancelled)
 	raise(SIGINT);
 	raise(SIGQUIT);
 	ASSERT_EQ(2, handled_by_parent);
+}
+
+static int call_until(void *arg)
+{
+	const atomic_bool *stop = arg;
+
+	do
+		REQUIRE(avfork_system("true") == -1 && errno == EDEADLK);
+	while (!atomic_load(stop));
+	return 0;
+}
+
+TEST_F(call, system_beside_a_childs)
+{
+	static atomic_bool stop;
+	pid_t pid;
+	int i;
+
+	handle(_metadata, SIGINT, count_signal);
+	pid = avfork(call_until, &stop);
+	ASSERT_GT(pid, 0);
+	for (i = 0; i < 20; i++)
+		EXPECT_EQ(0, avfork_system("true"));
+	atomic_store(&stop, true);
+	ASSERT_PASSED(reap(pid));
+	raise(SIGINT);
+	ASSERT_EQ(1, handled_by_parent);
 }
 
 TEST_HARNESS_MAIN
