@@ -245,7 +245,7 @@ TEST(isolated_in_each_way)
 /* What a container has that execs a program of this machine's. */
 static const struct avfork_bind system_binds[] = {
 	{ "/usr", "/usr", 0 }, { "/bin", "/bin", 0 }, { "/lib", "/lib", 0 },
-	{ "/lib64", "/lib64", 0 },
+	{ "/lib64", "/lib64", 0 },	/* the last, as arm64 has none */
 };
 
 FIXTURE(container) {
@@ -419,7 +419,7 @@ static int execs(void *arg)
 TEST_F(container, a_program_has_no_capabilities)
 {
 	self->container.binds = system_binds;
-	self->container.nr_binds = ARRAY_SIZE(system_binds);
+	self->container.nr_binds = ARRAY_SIZE(system_binds) - !!access("/lib64", F_OK);
 	ASSERT_EQ(0, CONTAINED(execs,
 			       "while read name value; do "
 			       "  case $name in Cap*) [ $((0x$value)) = 0 ] || exit 1;;"

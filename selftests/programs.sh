@@ -121,7 +121,7 @@ make_build()
 {
 	sorted using make -j4 -f "$work/build.mk"
 }
-compare_both make /usr/bin/make "make -j4" 82 make_build
+compare_both build-essential "/usr/bin/make /usr/bin/cc" "make -j4" 82 make_build
 
 make_failures()
 {
