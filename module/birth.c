@@ -290,6 +290,7 @@ bool avfork_birth_given(struct task_struct *task)
 	birth = avfork_arch_first_arg(task, avfork_birth_complete);
 	if (!birth)
 		return false;
+	avfork_arch_given(task);
 	/* For AVFORK_SYNC kernel_clone() stores a completion of its own next. */
 	avfork_oom_spare(task);
 	if (birth->nnp)

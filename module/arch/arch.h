@@ -55,6 +55,13 @@ void avfork_arch_start(const struct avfork_start *start);
 int avfork_arch_check(void);
 
 /**
+ * avfork_arch_given - what a task was not given by copy_thread(), which has given it
+ *                     to a child of clone(2)
+ * @task: made by current, and not woken yet
+ */
+void avfork_arch_given(struct task_struct *task);
+
+/**
  * avfork_arch_first_arg - what a task that has never run begins with
  * @task:     the task, before it is woken
  * @function: a function

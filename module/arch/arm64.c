@@ -58,6 +58,15 @@ void *avfork_arch_first_arg(struct task_struct *task, int (*function)(void *))
 							 NULL;
 }
 
+/* The protection keys: the register is newer than what was saved of it. */
+void avfork_arch_given(struct task_struct *task)
+{
+#ifdef CONFIG_ARM64_POE
+	if (system_supports_poe())
+		task->thread.por_el0 = read_sysreg_s(SYS_POR_EL0);
+#endif
+}
+
 /*
  * What a child keeps of its parent, as a thread does: the keys that pointers in
  * the shared memory are signed with, the mode of tag checks, and how long its

@@ -69,6 +69,11 @@ bool avfork_arch_in_user_space(u64 start, u64 size)
 	return size <= TASK_SIZE_MAX && start <= TASK_SIZE_MAX - size;
 }
 
+/* Nothing: copy_thread() reads the protection keys for every child. */
+void avfork_arch_given(struct task_struct *task)
+{
+}
+
 void *avfork_arch_first_arg(struct task_struct *task, int (*function)(void *))
 {
 	/* Where copy_thread() puts both for ret_from_fork(). */
