@@ -33,6 +33,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
+#include <linux/io_uring_types.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/poll.h>
@@ -83,7 +84,8 @@ enum {
  * @blocked:  what it blocked before
  * @birth:   the child's; NULL once it has completed it
  * @child:   what is remembered of it, while it lives
- * @task:    the child; a reference. NULL until it is made
+ * @task:    the child; a reference until it has been started and has left. NULL
+ *           until it is made
  * @pid:     its pid; a reference
  * @maker:   the process that made it; a reference
  * @node:    in by_maker
@@ -137,6 +139,11 @@ static struct avfork_prepared *prepared_new(void)
 	return prepared;
 }
 
+static bool is_started(const struct avfork_prepared *prepared)
+{
+	return atomic_read(&prepared->state) == STARTED;
+}
+
 /*
  * Module exit waits for who runs the last instructions of this, as it does for
  * those of a child (avfork_birth_wait_all()).
@@ -151,7 +158,8 @@ static void prepared_put(struct avfork_prepared *prepared)
 			remove_wait_queue(&prepared->pid->wait_pidfd,
 					  &prepared->death);
 		put_pid(prepared->pid);
-		put_task_struct(prepared->task);
+		if (!is_started(prepared))
+			put_task_struct(prepared->task);
 	}
 	put_pid(prepared->maker);
 	kfree(prepared);
@@ -163,11 +171,6 @@ static void put_childs(struct avfork_prepared *prepared)
 {
 	if (!test_and_set_bit(REAPED, &prepared->flags))
 		prepared_put(prepared);
-}
-
-static bool is_started(const struct avfork_prepared *prepared)
-{
-	return atomic_read(&prepared->state) == STARTED;
 }
 
 static bool has_died(const struct avfork_prepared *prepared)
@@ -282,8 +285,14 @@ static void leaving_work(struct callback_head *work)
 		avfork_birth_abort(prepared->birth);
 	set_bit(LEFT, &prepared->flags);
 	wake_up(&prepared->wait);
-	if (state == STARTED)
-		put_childs(prepared);
+	if (state != STARTED)
+		return;
+	/*
+	 * What has exec'd is a process as any, of which a descriptor keeps no more than
+	 * its struct pid. Nobody looks at ->task once it has been started.
+	 */
+	put_task_struct(prepared->task);
+	put_childs(prepared);
 }
 
 /**
@@ -521,12 +530,35 @@ static bool same_filter(const struct task_struct *task)
 #endif
 
 /*
- * What a process has taken from itself for good it does not get back through a
- * child that it has prepared before.
+ * Whether current had all that it keeps off io_uring when @task was made. Of what
+ * io_uring_fork() copies, operations are restricted once, and a change of the BPF
+ * filters makes others.
+ */
+#if defined(AVFORK_HAVE_IO_URING_RESTRICT) && defined(CONFIG_IO_URING)
+static bool same_io_uring(const struct task_struct *task)
+{
+	const struct io_restriction *now = current->io_uring_restrict;
+	const struct io_restriction *then = task->io_uring_restrict;
+
+	return !now || (then && then->bpf_filters == now->bpf_filters &&
+			then->op_registered == now->op_registered &&
+			then->reg_registered == now->reg_registered);
+}
+#else
+static bool same_io_uring(const struct task_struct *task)
+{
+	return true;
+}
+#endif
+
+/*
+ * The filters and no_new_privs that a process has taken upon itself for good do
+ * not end with a child that it has prepared before. (Ids and capabilities are those
+ * of the preparation, which is what they are prepared for.)
  */
 static bool is_less_confined(const struct task_struct *task)
 {
-	return !same_filter(task) ||
+	return !same_filter(task) || !same_io_uring(task) ||
 	       (task_no_new_privs(current) &&
 		!task_no_new_privs((struct task_struct *)task));
 }
@@ -539,7 +571,7 @@ static bool is_less_confined(const struct task_struct *task)
 static int commit(struct avfork_prepared *prepared,
 		  const struct avfork_args *args)
 {
-	struct task_struct *task = prepared->task;
+	struct task_struct *task = get_task_struct(prepared->task);
 	struct sighand_struct *sighand;
 	int err = 0;
 
@@ -551,6 +583,7 @@ static int commit(struct avfork_prepared *prepared,
 	sighand = rcu_dereference(task->sighand);
 	if (!sighand) {
 		rcu_read_unlock();
+		put_task_struct(task);
 		return -ESRCH;
 	}
 	spin_lock_irq(&sighand->siglock);
@@ -573,6 +606,7 @@ static int commit(struct avfork_prepared *prepared,
 	/* A full barrier, if the task sleeps; or it has yet to read the state. */
 	if (!err)
 		wake_up_process(task);
+	put_task_struct(task);
 	return err;
 }
 

@@ -7,6 +7,7 @@
 #include "prepared.h"
 #include "seccomp.h"
 
+#include <linux/io_uring.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/utsname.h>
@@ -170,6 +171,34 @@ TEST_F(prepared, filter_since)
 	EXPECT_EQ(-EPERM, prepared_start(prepared, &self->child));
 	EXPECT_EQ(-EPERM, child_prepare(self->device, &args));
 	child_free(&self->child);
+	close(prepared);
+}
+
+TEST_F(prepared, io_uring_since)
+{
+	/* The header of Linux 7.x has this, with a name. */
+	struct {
+		__u16 flags;
+		__u16 nr;
+		__u32 reserved[3];
+		struct io_uring_restriction only;
+	} task = {
+		.nr = 1,
+		.only = { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_NOP },
+	};
+	int prepared = PREPARE(&self->none);
+
+	if (sys(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS, &task, 1)) {
+		close(prepared);
+		SKIP(return, "the kernel restricts no task's io_uring");
+	}
+	child_init(&self->child, child_returns, (void *)3);
+	EXPECT_EQ(-EPERM, prepared_start(prepared, &self->child));
+	close(prepared);
+	/* Control: a child that has the restriction. */
+	prepared = PREPARE(&self->none);
+	START(prepared, &self->child);
+	EXPECT_EQ(EXITED(3), child_reap(&self->child));
 	close(prepared);
 }
 
