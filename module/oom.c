@@ -29,6 +29,10 @@
  * over and over the killer does come by just then (vfork's children die of that,
  * and their parents). So oom_badness() has a kprobe, which gives the task a
  * ->vfork_done first. It costs nothing but where memory is short.
+ *
+ * One moment is left: when the thread that made the child, and is its real_parent,
+ * ends before the others of its process, has given up its memory, and has not yet
+ * left the child to one of these. vfork(2) does not know it, as it stops the thread.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
