@@ -527,6 +527,21 @@ TEST_F(prepared, one_that_nobody_waits_for_needs_the_module)
 		PREPARE(&opts);
 }
 
+/* The kernel gives it the lowest number, and the library takes no standard one. */
+TEST_F(prepared, descriptor_0_is_free)
+{
+	int in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+
+	close(STDIN_FILENO);
+	PREPARE(NULL);
+	ASSERT_EQ(8, reap(START(return_arg, (void *)8)));
+	ASSERT_FAILS(EBADF, fcntl(STDIN_FILENO, F_GETFD));
+	ASSERT_EQ(-1, waitpid(-1, NULL, WNOHANG | __WALL));
+	ASSERT_EQ(ECHILD, errno);
+	ASSERT_EQ(STDIN_FILENO, dup2(in, STDIN_FILENO));
+	close(in);
+}
+
 TEST_F(prepared, closed_descriptor_is_nobody_elses)
 {
 	int ends[2], fd;
