@@ -58,7 +58,7 @@
 #include "spawn.h"
 #include "symbols.h"
 
-/* How long close(2) waits for the child's death, which is a matter of less. */
+/* How long close(2) and an exec wait for the child's death, a matter of less. */
 #define CLOSE_JIFFIES (HZ / 10)
 
 enum { WAITING, STARTING, STARTED, DEAD };
@@ -183,13 +183,6 @@ static bool is_maker(const struct avfork_prepared *prepared)
 	return task_tgid(current) == prepared->maker;
 }
 
-/* If it has not been started: nothing starts it any more. */
-static void end(struct avfork_prepared *prepared)
-{
-	if (!is_started(prepared))
-		send_sig(SIGKILL, prepared->task, 1);
-}
-
 /*
  * In the maker: take the child's zombie away, if it is one and not a tracer's.
  * The number of a pid that is not reaped is nobody else's. Another thread may
@@ -204,6 +197,21 @@ static void reap(struct avfork_prepared *prepared)
 						     __WALL | WNOHANG, NULL))
 		return;
 	put_childs(prepared);
+}
+
+/*
+ * Nothing starts the child any more. The maker finds it gone afterwards, unless it takes
+ * unusually long to die, as in a throttled cgroup. An exiting maker leaves it to who
+ * adopts it, and the maker's copy by fork(2), or whoever else closes last, to the maker.
+ */
+static void end_unstarted(struct avfork_prepared *prepared)
+{
+	send_sig(SIGKILL, prepared->task, 1);
+	if (!is_maker(prepared) || current->flags & PF_EXITING)
+		return;
+	wait_event_killable_timeout(prepared->wait, has_died(prepared),
+				    CLOSE_JIFFIES);
+	reap(prepared);
 }
 
 static void reaping_work(struct callback_head *work)
@@ -320,10 +328,11 @@ static void ending_work(struct callback_head *work)
 	 * The next program has made nobody, and gets no SIGCHLD, which
 	 * do_notify_parent() has for the children of the program before.
 	 */
-	if (!is_started(prepared))
+	if (!is_started(prepared)) {
 		WRITE_ONCE(prepared->task->parent_exec_id,
 			   current->self_exec_id);
-	end(prepared);
+		end_unstarted(prepared);
+	}
 	prepared_put(prepared);
 }
 
@@ -710,25 +719,13 @@ static __poll_t prepared_poll(struct file *file, poll_table *table)
 	return test_bit(LEFT, &prepared->flags) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-/*
- * The maker finds the child gone when close(2) returns, unless it takes unusually
- * long to die, as in a throttled cgroup. An exiting maker leaves it to who adopts
- * it, and the maker's copy by fork(2), or whoever else closes last, to the maker.
- */
 static int prepared_release(struct inode *inode, struct file *file)
 {
 	struct avfork_prepared *prepared = file->private_data;
 
 	by_maker_del(prepared);
-	if (prepared->task && !is_started(prepared)) {
-		end(prepared);
-		if (is_maker(prepared) && !(current->flags & PF_EXITING)) {
-			wait_event_killable_timeout(prepared->wait,
-						    has_died(prepared),
-						    CLOSE_JIFFIES);
-			reap(prepared);
-		}
-	}
+	if (prepared->task && !is_started(prepared))
+		end_unstarted(prepared);
 	prepared_put(prepared);
 	return 0;
 }

@@ -55,9 +55,9 @@ void avfork_arch_start(const struct avfork_start *start);
 int avfork_arch_check(void);
 
 /**
- * avfork_arch_given - what a task was not given by copy_thread(), which has given it
- *                     to a child of clone(2)
- * @task: made by current, and not woken yet
+ * avfork_arch_given - give a task what copy_thread() gives to none but children of
+ *                     clone(2)
+ * @task: the task, made by current, and not woken yet
  */
 void avfork_arch_given(struct task_struct *task);
 
