@@ -125,7 +125,7 @@ compare_both build-essential "/usr/bin/make /usr/bin/cc" "make -j4" 82 make_buil
 
 make_failures()
 {
-	fails_by 2 using make -k -f "$work/build.mk" failures
+	fails_by 2 using make -k -f "$work/build.mk" "failures${mode:+-$mode}"
 }
 compare_both make /usr/bin/make "make -k, with recipes that fail" 3 make_failures
 
