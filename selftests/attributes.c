@@ -5,7 +5,7 @@
  */
 #include "../kselftest_harness.h"
 #include "device.h"
-#include "spawn.h"
+#include "spawning.h"
 
 #include <linux/sched.h>
 #include <poll.h>

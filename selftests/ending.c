@@ -4,7 +4,7 @@
  */
 #include "../kselftest_harness.h"
 #include "device.h"
-#include "spawn.h"
+#include "spawning.h"
 
 #include <poll.h>
 #include <pthread.h>

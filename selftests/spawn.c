@@ -4,7 +4,7 @@
  */
 #include "../kselftest_harness.h"
 #include "device.h"
-#include "spawn.h"
+#include "spawning.h"
 
 #include <pthread.h>
 

@@ -3,8 +3,8 @@
  * A child by the test, and what becomes of it, for the programs that look at one
  * side of a child each. Include it after the harness.
  */
-#ifndef AVFORK_SELFTEST_SPAWN_H
-#define AVFORK_SELFTEST_SPAWN_H
+#ifndef AVFORK_SELFTEST_SPAWNING_H
+#define AVFORK_SELFTEST_SPAWNING_H
 
 #include <sys/socket.h>
 
